@@ -1,0 +1,79 @@
+# CONTRIBUTING.md says what each target is for; README.md has the two that matter, `make demo` and `make test`.
+PREFIX ?= /usr/local
+DESTDIR ?=
+# What the demo installs and runs, and where from.
+ADAPTER ?= super-resolution
+REGISTRY ?= registry
+# A folder of products that are built already, for `make install` without building.
+PRODUCTS ?=
+
+PACKAGES := pkg-config libdnnl-dev libopenblas-openmp-dev liblapacke-dev libzip-dev libyaml-dev libsodium-dev \
+  libvips-dev liblcms2-dev
+SOURCES := Package.swift Sources Plugins Tests
+BUILT = $(or $(PRODUCTS),.build/release)
+CODI = .build/release/codi
+
+.PHONY: build demo demo/store test install setup format lint bench docs clean
+
+build: setup
+	swift build -c release
+
+# Installs the Debian packages that are missing; needs neither network nor root when there are none.
+setup:
+	@command -v dpkg-query >/dev/null || { echo "This is no Debian; have the likes of these ready: $(PACKAGES)"; exit 0; }; \
+	missing=; for package in $(PACKAGES); do \
+	  [ "$$(dpkg-query -W -f='$${db:Status-Status}' $$package 2>/dev/null)" = installed ] || missing="$$missing $$package"; \
+	done; \
+	[ -n "$$missing" ] || exit 0; \
+	sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	[ -z "$$sudo" ] || command -v sudo >/dev/null || { echo "Install as root, then go on: apt-get install$$missing"; exit 1; }; \
+	echo "installing$$missing"; \
+	$$sudo apt-get update && \
+	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing </dev/null
+
+# Builds everything first, the libraries of the task plugins too: they are products of the package. Without testable
+# imports (there are none) the objects are those of `make build`. FILTER=NAME runs some tests only.
+test: setup
+	OMP_WAIT_POLICY=passive swift test -c release --disable-testable-imports --disable-xctest $(FILTER:%=--filter %)
+
+# The adapter, with the core it needs, in a store of its own below demo/.
+demo/store: build
+	@test -f $(REGISTRY)/oci-layout || { \
+	  echo "There is no registry in $(REGISTRY) to install $(ADAPTER) from; name one with make demo REGISTRY=FOLDER."; exit 1; }
+	CODI_HOME=$(CURDIR)/demo/store $(CODI) install $(ADAPTER) --registry $(REGISTRY)
+
+# Converts the sample photographs.
+demo: demo/store
+	CODI_HOME=$(CURDIR)/demo/store $(CODI) convert Documentation/Samples --adapter $(ADAPTER) --out demo/pictures \
+	  --report demo/index.html
+	@echo "Look at it: file://$(CURDIR)/demo/index.html (pictures in demo/pictures)"
+
+ROOT = $(DESTDIR)$(PREFIX)
+
+# Program, the Swift runtime it was built with, and the embedded registry. The run path of a built program names the
+# toolchain first; the installed one looks for its own runtime first (a swap within the string, so no byte moves).
+install: $(if $(PRODUCTS),,build)
+	mkdir -p $(ROOT)/bin $(ROOT)/lib/codi $(ROOT)/share/codi
+	ldd $(BUILT)/codi | awk '$$3 ~ "/swift/linux/" { print $$3 }' | xargs -r install -m 644 -t $(ROOT)/lib/codi
+	sed -z 's#^\(/.*\):\($$ORIGIN\):\($$ORIGIN/\.\./lib/codi\)$$#\3:\2:\1#' $(BUILT)/codi > $(ROOT)/bin/codi.new
+	chmod 755 $(ROOT)/bin/codi.new
+	mv $(ROOT)/bin/codi.new $(ROOT)/bin/codi
+	if [ -d registry ]; then cp -R registry $(ROOT)/share/codi/; else echo "no registry/ to install yet"; fi
+
+# The reference documentation, .build/docs.
+docs: build
+	.ci/docs
+	@echo "Look at it: python3 -m http.server -d .build/docs, then http://localhost:8000/documentation"
+
+clean:
+	rm -rf .build demo
+
+format:
+	swift format -i -r $(SOURCES)
+
+lint:
+	swift format lint --strict -r $(SOURCES)
+
+# Speed of conversion and of training steps; wants an otherwise idle machine.
+bench: demo/store
+	CODI_HOME=$(CURDIR)/demo/store $(CODI) bench --adapter $(ADAPTER)

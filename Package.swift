@@ -1,0 +1,106 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+/// Task plugins, one folder each below `Plugins/`. Listed by name: SwiftPM caches a manifest that scans folders.
+let tasks = ["SuperResolution"]
+
+let swift: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+]
+let c: [CSetting] = [.define("NDEBUG", .when(configuration: .release))]
+
+/// One room of the house (Documentation/Architecture.md): a Swift module and the rooms above it that it may import.
+func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: swift)
+}
+
+/// `files` beside the tests that are no sources: tests find them by their own path.
+func tests(of name: String, _ dependencies: [Target.Dependency], files: [String] = []) -> Target {
+  .testTarget(
+    name: "\(name)Tests", dependencies: [.init(stringLiteral: name)] + dependencies,
+    exclude: files, resources: [], swiftSettings: swift)
+}
+
+let log = Target.Dependency.product(name: "Logging", package: "swift-log")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let systemLibraries: [Target] = [
+  .systemLibrary(name: "Copenblas", pkgConfig: "openblas", providers: [.apt(["libopenblas-openmp-dev"])]),
+  .systemLibrary(name: "Clibzip", pkgConfig: "libzip", providers: [.apt(["libzip-dev"])]),
+  .systemLibrary(name: "Clibyaml", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+  .systemLibrary(name: "Clibsodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+  .systemLibrary(name: "Clibvips", pkgConfig: "vips", providers: [.apt(["libvips-dev"])]),
+]
+
+let cTargets: [Target] = [
+  .target(name: "CPluginABI", cSettings: c),
+  .target(name: "CKernels", cSettings: c, linkerSettings: [.linkedLibrary("gomp"), .linkedLibrary("m")]),
+  .target(name: "CDnnl", cSettings: c, linkerSettings: [.linkedLibrary("dnnl")]),
+  .target(name: "CVips", dependencies: ["Clibvips"], cSettings: c, linkerSettings: [.linkedLibrary("lcms2")]),
+]
+
+let rooms: [Target] = [
+  room("Tensor", ["CKernels", "CDnnl", "Copenblas"]),
+  room("Diffusion", ["Tensor"]),
+  room("Networks", ["Tensor", "Diffusion"]),
+  room("Bundles", ["Clibzip", "Clibyaml", "Clibsodium"]),
+  room("Adapters", ["Tensor", "Diffusion", "Networks", "Bundles"]),
+  room("Imaging", ["CVips"]),
+  room("Registry", ["CPluginABI", "Tensor", "Bundles", "Adapters", "Imaging", log]),
+  room("Metrics", ["Tensor", "Imaging", "Bundles"]),
+  room(
+    "Distillation",
+    ["Tensor", "Diffusion", "Networks", "Bundles", "Adapters", "Imaging", "Registry", "Metrics", "Clibsodium", log]),
+  room("Pipelines", ["Tensor", "Diffusion", "Networks", "Bundles", "Adapters", "Imaging", "Registry", "Metrics", log]),
+  room("PluginKit", ["CPluginABI"]),
+  .executableTarget(
+    name: "codi",
+    dependencies: [
+      "Tensor", "Diffusion", "Networks", "Bundles", "Adapters", "Imaging", "Registry", "Metrics", "Distillation",
+      "Pipelines", arguments, log,
+    ], swiftSettings: swift,
+    // Where `make install` puts the Swift runtime, seen from `PREFIX/bin`.
+    linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib/codi"])]),
+]
+
+let taskTargets: [Target] = tasks.flatMap { task -> [Target] in
+  [
+    .target(
+      name: task, dependencies: ["CPluginABI", "PluginKit"], path: "Plugins/\(task)/Swift", swiftSettings: swift),
+    .target(name: "\(task)Entry", dependencies: ["CPluginABI"], path: "Plugins/\(task)/C", cSettings: c),
+  ]
+}
+
+let testTargets: [Target] = [
+  tests(of: "Tensor", ["CKernels"]),
+  tests(of: "Diffusion", ["Tensor"]),
+  tests(of: "Networks", ["Tensor", "Diffusion", "Bundles"], files: ["Fixtures"]),
+  tests(of: "Bundles", ["Clibzip"]),
+  tests(of: "Imaging", []),
+  tests(of: "Metrics", ["Tensor", "Imaging", "Bundles"], files: ["Fixtures"]),
+  tests(of: "Adapters", ["Tensor", "Diffusion", "Networks", "Bundles"]),
+  tests(
+    of: "Distillation",
+    ["Tensor", "Diffusion", "Networks", "Bundles", "Adapters", "Imaging", "Registry", .target(name: "SuperResolution")]),
+  .target(
+    name: "TestSupport", dependencies: ["Tensor", "Networks", "Bundles", "Adapters", "Imaging", "Registry"],
+    path: "Tests/TestSupport", swiftSettings: swift),
+  tests(of: "Pipelines", ["Tensor", "Networks", "Bundles", "Adapters", "Imaging", "Registry", "TestSupport"]),
+  .testTarget(
+    name: "CommandTests", dependencies: ["codi", "Bundles", "Imaging", "Registry", "TestSupport"], swiftSettings: swift),
+  tests(of: "Registry", ["CPluginABI", "Bundles", "Imaging", "Tensor", log]),
+]
+
+let package = Package(
+  name: "codi",
+  products: [.executable(name: "codi", targets: ["codi"])]
+    + tasks.map { .library(name: $0, type: .dynamic, targets: [$0, "\($0)Entry"]) },
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+  ],
+  targets: systemLibraries + cTargets + rooms + taskTargets + testTargets
+)

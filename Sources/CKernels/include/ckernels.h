@@ -1,0 +1,28 @@
+/* Fused kernels around the convolutions, each on a range of rows so that the caller decides about threads.
+ *
+ * Layout is NHWC: a "row" is one pixel's channels. Types are float32 or bfloat16 in memory; arithmetic is float32 and sums
+ * over more than one row are double. Every kernel exists once, is compiled for each instruction set, and is chosen at run
+ * time; reference.h holds a plain scalar version of each. No kernel checks its arguments: `Tensor` does. */
+#ifndef CKERNELS_H
+#define CKERNELS_H
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum __attribute__((enum_extensibility(closed))) ck_type : int32_t { CK_F32 = 0, CK_BF16 = 1 } ck_type;
+typedef int64_t ck_int;
+
+/* Runs body(context, thread, threads) on every thread of libgomp's pool of the calling thread: the pool oneDNN uses. */
+void ck_parallel(void (*body)(void *context, int32_t thread, int32_t threads), void *context);
+int32_t ck_threads(void);
+
+#define CK_KERNEL(name, parameters, arguments) void name parameters;
+#include "ckernels.inc"
+#undef CK_KERNEL
+
+/* Instruction set in use: "base", "x86-64-v3" or "x86-64-v4". `limit` lowers it (0 base, 1 v3, 2 v4) for tests and for
+ * CODI_MAX_ISA; call before any kernel. */
+const char *ck_isa_name(void);
+/* 1 when the CPU has bfloat16 dot products. */
+int32_t ck_has_bf16(void);
+void ck_limit_isa(int32_t limit);
+#endif

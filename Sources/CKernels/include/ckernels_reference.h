@@ -1,0 +1,22 @@
+/* What each kernel means, in plain scalar double arithmetic on float32 rows: the tests hold the fast kernels against these. */
+#ifndef CKERNELS_REFERENCE_H
+#define CKERNELS_REFERENCE_H
+#include "ckernels.h"
+
+void ckr_norm_forward(const float *x, const float *gain, const float *scale, const float *shift, float eps,
+                      int32_t activate, float *out, ck_int rows, ck_int channels);
+void ckr_norm_backward(const float *x, const float *gain, const float *scale, const float *shift, float eps,
+                       int32_t activate, const float *dout, float *dx, float *dgain, float *dscale, float *dshift,
+                       ck_int rows, ck_int channels);
+float ckr_silu(float x);
+float ckr_silu_gradient(float x);
+void ckr_adamw(float *w, const float *gradient, float *m, float *v, float *average, float gradient_scale, float rate,
+               float beta1, float beta2, float correction1, float correction2, float eps, float decay,
+               float average_decay, ck_int count);
+/* Philox4x32-10: ten rounds on one counter. */
+void ckr_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
+/* Convolution of NHWC by OIHW, padding low before and enough after. */
+void ckr_conv_forward(const float *x, const float *w, const float *bias, float *out, ck_int batch, ck_int height,
+                      ck_int width, ck_int in_channels, ck_int out_height, ck_int out_width, ck_int out_channels,
+                      ck_int kernel, ck_int stride, ck_int low, ck_int groups);
+#endif

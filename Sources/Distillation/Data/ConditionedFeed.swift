@@ -1,0 +1,44 @@
+internal import Bundles
+internal import Registry
+internal import Tensor
+
+/// Clean pictures with the conditions that a task's plugin makes for them: one batch of adapter training.
+struct ConditionedBatch: Sendable {
+  let count, size: Int
+  /// `[count, size, size, 3]`, −1…1.
+  let clean: [Float]
+  /// `[count, size, size, K]`, −1…1.
+  let condition: [Float]
+}
+
+/// Crops through a task plugin: `degrade` makes what the user would have brought, `prepare` makes the condition, the same
+/// two calls in the same order as a user's picture goes.
+struct ConditionedFeed: Sendable {
+  let crops: CropFeed
+  let plugin: TaskPlugin
+  let scale: Int
+  let conditionChannels: Int
+  let noise: NoiseStream
+
+  /// The batch of a step, a pure function of the step.
+  func batch(step: Int) throws -> ConditionedBatch {
+    let batch = crops.batch(step: step)
+    let stream = noise.derived(UInt64(step))
+    let clean = batch.pixels.map { $0 * 0.5 + 0.5 }
+    let small = batch.size / scale
+    let keys = (0..<batch.count).map { SampleKey(low: stream.derived(UInt64($0)).key, high: UInt64(step)) }
+    let inputs = try plugin.degrade(
+      clean, width: batch.size, height: batch.size, keys: keys, inputs: [(width: small, height: small, channels: 3)])
+    let each = small * small * 3
+    var condition: [Float] = []
+    condition.reserveCapacity(batch.count * batch.size * batch.size * conditionChannels)
+    let whole = Region(x: 0, y: 0, width: batch.size, height: batch.size)
+    for sample in 0..<batch.count {
+      let input = try PictureRegion(
+        Array(inputs[0][(sample * each)..<((sample + 1) * each)]), width: small, height: small, channels: 3)
+      let prepared = try plugin.prepare([input], region: whole, channels: conditionChannels)
+      condition += prepared.values.map { $0 * 2 - 1 }
+    }
+    return ConditionedBatch(count: batch.count, size: batch.size, clean: batch.pixels, condition: condition)
+  }
+}

@@ -1,0 +1,59 @@
+internal import Bundles
+public import Foundation
+
+/// The folder that holds everything needed to repeat, watch or resume a run.
+///
+/// `recipe.yaml` (resolved), `metrics.ndjson`, `loss.svg`, `sheets/*.png`, `checkpoint.safetensors`.
+public struct RunFolder: Sendable {
+  public let url: URL
+
+  /// `$CODI_RUNS/name`, or the same below the XDG state folder.
+  public init(named name: String) {
+    let environment = ProcessInfo.processInfo.environment
+    let root: URL
+    if let given = environment["CODI_RUNS"], !given.isEmpty {
+      root = URL(filePath: given)
+    } else if let state = environment["XDG_STATE_HOME"], !state.isEmpty {
+      root = URL(filePath: state).appending(path: "codi/runs")
+    } else {
+      root = FileManager.default.homeDirectoryForCurrentUser.appending(path: ".local/state/codi/runs")
+    }
+    url = root.appending(path: name)
+  }
+
+  public init(at url: URL) { self.url = url }
+
+  public var recipe: URL { url.appending(path: "recipe.yaml") }
+  public var metrics: URL { url.appending(path: "metrics.ndjson") }
+  public var lossCurve: URL { url.appending(path: "loss.svg") }
+  public var checkpoint: URL { url.appending(path: "checkpoint.safetensors") }
+  public var hasCheckpoint: Bool { FileManager.default.fileExists(atPath: checkpoint.path) }
+
+  func sheet(at samples: Int) -> URL {
+    url.appending(path: "sheets").appending(path: String(format: "%09d.png", samples))
+  }
+
+  /// Refuses to mix two recipes in one run; nothing is written.
+  ///
+  /// Recipes are compared as values, so that a key that a newer program adds, with its default, does not end old runs.
+  func check<Recipe: Equatable>(_ new: Recipe, parse: (String, String) throws -> Recipe) throws(TrainingError) {
+    guard hasCheckpoint, let old = try? String(contentsOf: recipe, encoding: .utf8) else { return }
+    guard (try? parse(old, recipe.path)) == new else {
+      throw TrainingError(
+        .run, at: url.path, "The run was started with another recipe.",
+        remedy: "Name a new run with --run NAME, or delete the folder; recipe.yaml there shows the old settings.")
+    }
+  }
+
+  /// Makes the folder and writes the resolved recipe.
+  func prepare(recipe text: String) throws(TrainingError) {
+    do {
+      try FileManager.default.createDirectory(at: url.appending(path: "sheets"), withIntermediateDirectories: true)
+      try Data(text.utf8).write(to: recipe, options: .atomic)
+    } catch {
+      throw TrainingError(
+        .run, at: url.path, "The run folder cannot be written: \(error.localizedDescription)",
+        remedy: "Set CODI_RUNS to a folder that can be written.")
+    }
+  }
+}

@@ -1,0 +1,56 @@
+public import Diffusion
+public import Tensor
+
+/// The unconditional network of a core: a convolutional U-Net on folded pixels. Nothing in it looks at the whole picture.
+public final class UNet: Sendable {
+  public let configuration: UNetConfiguration
+  /// In a fixed order; names are those of the weights file.
+  public let parameters: [Parameter]
+  let time: TimeEmbedding
+  let encoder: Encoder
+  let decoder: Decoder
+
+  /// A network with random weights.
+  public init(_ configuration: UNetConfiguration, seed: UInt64 = 0) {
+    precondition(configuration.problem == nil, configuration.problem ?? "")
+    self.configuration = configuration
+    let make = ParameterFactory(seed: seed)
+    let channels = configuration.pictureChannels * configuration.fold * configuration.fold
+    time = TimeEmbedding(make, "time", width: configuration.embedding)
+    encoder = make.scope("encoder") { Encoder(make, configuration, inputChannels: channels) }
+    decoder = make.scope("decoder") { Decoder(make, configuration, outputChannels: channels) }
+    parameters = make.parameters
+  }
+
+  /// The time embedding of each level, `[B, E]`; it is the same for every picture.
+  public func embed(_ levels: [NoiseLevel]) throws(TensorError) -> Tensor { try time(levels.map(\.time)) }
+
+  /// `z`, `[B, H, W, C]` float32, to features in `precision`.
+  public func encode(_ z: Tensor, _ embedding: Tensor, precision: DType) throws(TensorError) -> Features {
+    try requirePicture(z)
+    return try encoder(try z.folded(configuration.fold).converted(to: precision), embedding)
+  }
+
+  /// Features to the network's output, `[B, H, W, C]` float32.
+  public func decode(_ features: Features, _ embedding: Tensor) throws(TensorError) -> Tensor {
+    try decoder(features, embedding).converted(to: .f32).unfolded(configuration.fold)
+  }
+
+  /// The network's output at `z`, `[B, H, W, C]` float32, with a level for each sample or one for all.
+  public func callAsFunction(_ z: Tensor, _ levels: [NoiseLevel], precision: DType) throws(TensorError) -> Tensor {
+    let embedding = try embed(levels)
+    return try decode(try encode(z, embedding, precision: precision), embedding)
+  }
+
+  private func requirePicture(_ z: Tensor) throws(TensorError) {
+    let n = configuration.granularity
+    guard z.shape.count == 4, z.shape[3] == configuration.pictureChannels, z.shape[1] % n == 0, z.shape[2] % n == 0,
+      z.dtype == .f32
+    else {
+      throw TensorError(
+        .shape, "UNet",
+        "takes float32 [B, H, W, \(configuration.pictureChannels)] with sides that are multiples of \(n), found \(z.shape) "
+          + "of \(z.dtype).", remedy: "Pad the picture.")
+    }
+  }
+}

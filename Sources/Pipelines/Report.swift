@@ -1,0 +1,183 @@
+public import Bundles
+internal import Foundation
+internal import Imaging
+
+/// One self-contained HTML page of a job's results: each picture before and after behind a slider, its time, and what
+/// failed.
+///
+/// It is told a job's events and looks at the written files, so it shows what a reader of the results gets. Where the
+/// adapter enlarges, "before" is the input enlarged by a bicubic kernel.
+public struct Report: Sendable {
+  /// Pictures on the page; a longer job's others are only counted, so that the page stays one a browser opens.
+  public static let limit = 100
+  /// Largest side of a picture on the page.
+  static let side = 512
+
+  private let adapter: String
+  private let settings: String
+  private var figures: [String] = []
+  private var failures: [(input: String, reason: String)] = []
+  private var converted = 0
+  private var seconds = 0.0
+
+  /// - Parameters: what the heading says.
+  public init(adapter: Manifest, steps: Int, seed: UInt64) {
+    self.adapter = "\(adapter.name)@\(adapter.version)"
+    settings = "\(steps) \(steps == 1 ? "step" : "steps"), seed \(seed)"
+  }
+
+  /// Takes note of an event; a converted picture is read again, with its input.
+  public mutating func add(_ event: JobEvent) {
+    if case .converted(let item, _, _, let time) = event {
+      converted += 1
+      guard figures.count < Self.limit else { return }
+      do { figures.append(try Self.figure(item, seconds: time)) } catch {
+        failures.append((item.output, "The result cannot be shown: \(error)"))
+      }
+    }
+    if case .failed(let item, let reason) = event { failures.append((item.input, reason)) }
+    if case .finished(_, _, let time) = event { seconds = time }
+  }
+
+  /// Writes the page, complete or not at all.
+  /// - Throws: `ConversionError` when the file cannot be written.
+  public func write(to path: String) throws(ConversionError) {
+    do { try Data(html.utf8).write(to: URL(filePath: path), options: .atomic) } catch {
+      throw ConversionError(
+        .outputFolder, at: path, "The report cannot be written: \(error.localizedDescription)",
+        remedy: "The pictures are written; name another file with --report.")
+    }
+  }
+
+  /// The page.
+  public var html: String {
+    let hidden = converted - figures.count
+    let summary =
+      "\(converted) converted, \(failures.count) failed, \(Self.time(seconds)); \(settings)"
+      + (hidden > 0 ? "; the first \(figures.count) are shown" : "")
+    // Most errors name the file themselves.
+    let errors = failures.map { $0.reason.hasPrefix($0.input) ? $0.reason : "\($0.input): \($0.reason)" }
+      .map { "<li>\(Self.escaped($0))</li>" }
+    return """
+      <!doctype html>
+      <html lang="en">
+      <head>
+      <meta charset="utf-8">
+      <meta name="viewport" content="width=device-width, initial-scale=1">
+      <title>\(Self.escaped(adapter))</title>
+      <style>\(Self.style)</style>
+      </head>
+      <body>
+      <h1>\(Self.escaped(adapter))</h1>
+      <p>\(summary). Drag the line, or press the arrow keys.</p>
+      \(errors.isEmpty ? "" : "<h2>Failed</h2>\n<ul>\(errors.joined(separator: "\n"))</ul>")
+      <main>
+      \(figures.joined(separator: "\n"))
+      </main>
+      </body>
+      </html>
+
+      """
+  }
+
+  private static func figure(_ item: JobItem, seconds: Double) throws(ImagingError) -> String {
+    let (input, output) = (try readBitmap(item.input), try readBitmap(item.output))
+    let cut = Cut(input, output)
+    let (before, after) = (try uri(cut.before), try uri(cut.after))
+    let name = escaped((item.output as NSString).lastPathComponent)
+    let kind = output.width > input.width ? "bicubic" : "before"
+    return """
+      <figure>
+      <div class="pair" style="width: \(cut.after.width)px; aspect-ratio: \(cut.after.width) / \(cut.after.height)">
+      <img src="\(before)" alt="\(name), before">
+      <img class="after" src="\(after)" alt="\(name), after">
+      <span>\(kind)</span><span>after</span>
+      <input type="range" min="0" max="100" value="50" step="0.1" aria-label="How much of \(name) is shown as before"
+      oninput="this.parentNode.style.setProperty('--at', this.value + '%')">
+      </div>
+      <figcaption>\(name)<small>\(input.width) × \(input.height) → \(output.width) × \(output.height), \
+      \(time(seconds))\(cut.note)</small></figcaption>
+      </figure>
+      """
+  }
+
+  private static func uri(_ bitmap: Bitmap) throws(ImagingError) -> String {
+    "data:image/jpeg;base64," + Data(try encodeJPEG(bitmap, quality: 92)).base64EncodedString()
+  }
+
+  private static func time(_ seconds: Double) -> String {
+    String(format: seconds < 10 ? "%.2f s" : "%.0f s", seconds)
+  }
+
+  private static func escaped(_ text: String) -> String {
+    text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
+      .replacing("\"", with: "&quot;")
+  }
+
+  private static let style = """
+    :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
+    body { margin: 2rem auto; max-width: 1120px; padding: 0 1rem }
+    h1 { font-size: 1.4rem; margin: 0 } p { margin: 0 0 2rem; opacity: .7 }
+    main { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 512px), 1fr)); gap: 2rem }
+    figure { margin: 0 } figcaption small { display: block; opacity: .7 }
+    .pair { --at: 50%; position: relative; max-width: 100%; overflow: hidden; border-radius: 4px }
+    .pair img { position: absolute; inset: 0; width: 100%; height: 100% }
+    .after { clip-path: inset(0 0 0 var(--at)) }
+    .pair::after { content: ""; position: absolute; inset: 0 auto 0 var(--at); width: 2px; margin-left: -1px;
+      background: #fff; box-shadow: 0 0 3px #000; pointer-events: none }
+    .pair span { position: absolute; bottom: .5rem; left: .5rem; padding: 0 .5em; border-radius: 3px; font-size: .75rem;
+      background: #000a; color: #fff; pointer-events: none }
+    .pair span + span { left: auto; right: .5rem }
+    .pair input { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; opacity: 0; cursor: ew-resize }
+    .pair:focus-within { outline: 2px solid Highlight; outline-offset: 2px }
+    """
+}
+
+/// What the page shows of a result: its middle at its own pixels where the adapter enlarges (reduced, it would look like its
+/// input), else all of it, reduced.
+private struct Cut {
+  let before, after: Bitmap
+  let note: String
+
+  init(_ input: Bitmap, _ output: Bitmap) {
+    let (scale, side) = (output.width / input.width, Report.side)
+    let longest = max(output.width, output.height)
+    if longest > side && scale > 1 && output.width == scale * input.width && output.height == scale * input.height {
+      // The middle in input pixels, and as much around it as the kernel reaches.
+      let (w, h) = (min(input.width, side / scale), min(input.height, side / scale))
+      let (x, y) = ((input.width - w) / 2, (input.height - h) / 2)
+      let (left, top) = (min(x, 4), min(y, 4))
+      let part = input.part(
+        x: x - left, y: y - top, width: min(input.width - x, w + 4) + left, height: min(input.height - y, h + 4) + top)
+      before = part.resized(width: part.width * scale, height: part.height * scale)
+        .part(x: left * scale, y: top * scale, width: w * scale, height: h * scale)
+      after = output.part(x: x * scale, y: y * scale, width: w * scale, height: h * scale)
+      note = "; the middle is shown"
+    } else {
+      let reduction = min(1, Double(side) / Double(longest))
+      let width = max(1, Int((Double(output.width) * reduction).rounded()))
+      let height = max(1, Int((Double(output.height) * reduction).rounded()))
+      before = input.resized(width: width, height: height)
+      after = output.resized(width: width, height: height)
+      note = reduction < 1 ? "; shown reduced" : ""
+    }
+  }
+}
+
+extension Bitmap {
+  fileprivate func resized(width w: Int, height h: Int) -> Bitmap {
+    guard (w, h) != (width, height) else { return self }
+    let values = ResamplingKernel.bicubic.resampled(
+      pixels.map { Float($0) / 255 }, width: width, height: height, channels: 3, to: (w, h))
+    return Bitmap(width: w, height: h, pixels: values.map { quantised($0) })
+  }
+
+  fileprivate func part(x: Int, y: Int, width w: Int, height h: Int) -> Bitmap {
+    var rows: [UInt8] = []
+    for row in y..<(y + h) {
+      let start = (row * width + x) * 3
+      rows += pixels[start..<(start + w * 3)]
+    }
+    return Bitmap(width: w, height: h, pixels: rows)
+  }
+}

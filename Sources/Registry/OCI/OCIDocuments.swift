@@ -1,0 +1,88 @@
+internal import Bundles
+internal import Foundation
+
+/// The JSON documents of an OCI image layout (image-spec 1.1), with the members we write.
+enum OCI {
+  static let layoutFile = "oci-layout"
+  static let indexFile = "index.json"
+  static let manifestType = "application/vnd.oci.image.manifest.v1+json"
+  static let indexType = "application/vnd.oci.image.index.v1+json"
+  static let bundleManifestType = "application/vnd.codi.manifest.v1+yaml"
+  static let bundleType = "application/vnd.codi.bundle.v1+zip"
+
+  static let statementsType = "application/vnd.codi.statements.v1+json"
+  static let signatureType = "application/vnd.codi.signature.v1+minisig"
+
+  enum Annotation {
+    /// In index.json: `publisher/name:version`.
+    static let reference = "org.opencontainers.image.ref.name"
+    static let version = "org.opencontainers.image.version"
+    static let license = "org.opencontainers.image.licenses"
+    static let summary = "org.opencontainers.image.description"
+    static let title = "org.opencontainers.image.title"
+    static let kind = "org.codi.kind"
+    static let task = "org.codi.task"
+    static let coreDigest = "org.codi.core.digest"
+  }
+
+  struct Layout: Codable {
+    var imageLayoutVersion = "1.0.0"
+  }
+
+  struct Descriptor: Codable, Hashable {
+    var mediaType: String
+    var digest: String
+    var size: Int
+    var annotations: [String: String]?
+    var artifactType: String?
+  }
+
+  struct Image: Codable, Hashable {
+    var schemaVersion = 2
+    var mediaType = OCI.manifestType
+    var artifactType = OCI.bundleManifestType
+    var config: Descriptor
+    var layers: [Descriptor]
+    var annotations: [String: String]
+  }
+
+  struct Index: Codable {
+    var schemaVersion = 2
+    var mediaType: String? = OCI.indexType
+    var manifests: [Descriptor] = []
+  }
+
+  /// The same value gives the same bytes: keys sorted, no escaped slashes.
+  static func encode(_ value: some Encodable, pretty: Bool = false) throws(RegistryError) -> Data {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting =
+      pretty ? [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted] : [.sortedKeys, .withoutEscapingSlashes]
+    do {
+      return try encoder.encode(value) + (pretty ? Data("\n".utf8) : Data())
+    } catch {
+      throw RegistryError(.corrupt, at: "JSON", "It cannot be written: \(error).", remedy: "Report this as a bug.")
+    }
+  }
+
+  static func decode<Value: Decodable>(_ type: Value.Type, _ data: Data, at path: String) throws(RegistryError) -> Value
+  {
+    do {
+      return try JSONDecoder().decode(type, from: data)
+    } catch {
+      throw RegistryError(
+        .corrupt, at: path, "This is not the JSON that was expected: \(error).", remedy: "Restore the file.")
+    }
+  }
+
+  static func digest(of data: Data) -> String { "sha256:" + SHA256.hex(of: data) }
+
+  /// The digits of `sha256:…`; `nil` unless it is exactly that, so a digest never leads out of its folder.
+  static func hex(_ digest: String) -> String? {
+    guard digest.hasPrefix("sha256:") else { return nil }
+    let digits = digest.dropFirst(7)
+    guard digits.utf8.count == 64,
+      digits.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) })
+    else { return nil }
+    return String(digits)
+  }
+}

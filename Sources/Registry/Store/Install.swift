@@ -1,0 +1,204 @@
+public import Bundles
+internal import Foundation
+
+extension Store {
+  /// Tries a staged bundle before it is installed; `core` is the adapter's, `nil` for a core. Throw to refuse.
+  public typealias Proof = (_ bundle: InstalledBundle, _ core: InstalledBundle?) throws -> Void
+
+  /// Installs what `reference` names in `registry`, and its core when that is missing.
+  ///
+  /// The manifest is checked before anything else is read. Signatures are judged by whom the user trusts; then bundles
+  /// are unpacked, verified and proved aside; then all of them appear at once, or nothing does. What is installed
+  /// already is left alone.
+  /// - Throws: `RegistryError` or `BundleError`, or what `proof` throws.
+  @discardableResult
+  public func install(
+    _ reference: Reference, from registry: OCILayout, dialogue: TrustDialogue = .silent, proof: Proof = { _, _ in }
+  ) throws -> Installed {
+    let trust = try learn(reference, from: registry)
+    let artifact = try registry.resolve(reference, isYanked: trust.isYanked)
+    let manifest = try registry.manifest(of: artifact)
+    return try transaction(dialogue) { transaction in
+      let digest = artifact.bundle.digest
+      return try transaction.add(manifest, digest: digest, from: registry.source, cores: registry, proof) { target in
+        try registry.fetch(artifact, to: target)
+      }
+    }
+  }
+
+  /// Installs a `.codi` file; its core comes from the store, or from `registry` when that is missing.
+  @discardableResult
+  public func install(
+    file: String, coresFrom registry: OCILayout? = nil, dialogue: TrustDialogue = .silent, proof: Proof = { _, _ in }
+  ) throws -> Installed {
+    let manifest = try BundleReader(path: file).manifest
+    return try transaction(dialogue) { transaction in
+      let copy = "\(transaction.folder)/file.codi"
+      let digest = "sha256:" + (try Disk.copy(file, to: copy))
+      return try transaction.add(manifest, digest: digest, from: .file, cores: registry, proof) { target in
+        try Disk.move(copy, to: target)
+      }
+    }
+  }
+
+  func transaction(
+    _ dialogue: TrustDialogue, _ body: (inout InstallTransaction) throws -> Installed
+  ) throws -> Installed {
+    try Disk.makeDirectory(bundles)
+    return try Disk.withLock(on: home) {
+      let index = try sweep(StoreIndex.read(indexFile))
+      let folder = "\(staging)/\(UInt64.random(in: .min ... .max))"
+      try Disk.makeDirectory(folder)
+      defer { Disk.remove(staging) }
+      var transaction = InstallTransaction(
+        store: self, folder: folder, dialogue: dialogue, index: index, trust: try trust())
+      let installed = try body(&transaction)
+      try transaction.commit()
+      return installed
+    }
+  }
+}
+
+/// One install under the store's lock: bundles are staged one by one and appear together.
+struct InstallTransaction {
+  let store: Store
+  let folder: String
+  let dialogue: TrustDialogue
+  var index: StoreIndex
+  var trust: Trust
+  private let before: StoreIndex
+  private var staged: [Installed] = []
+
+  init(store: Store, folder: String, dialogue: TrustDialogue, index: StoreIndex, trust: Trust) {
+    self.store = store
+    self.folder = folder
+    self.dialogue = dialogue
+    self.index = index
+    before = index
+    self.trust = trust
+  }
+
+  /// Stages one bundle, after its core.
+  mutating func add(
+    _ manifest: Manifest, digest: String, from source: BundleSource, cores: OCILayout?, _ proof: Store.Proof,
+    fetch: (_ target: String) throws -> Void
+  ) throws -> Installed {
+    try check(manifest)
+    if let known = index.bundles.first(where: { $0.name == manifest.name && $0.version == manifest.version }) {
+      guard known.digest == digest else {
+        throw RegistryError(
+          .conflict, at: manifest.identity, "It is installed with digest \(known.digest); this one has \(digest).",
+          remedy: "A version never changes: ask the publisher. If it is your own, unpublished one: "
+            + "`codi remove \(manifest.identity)`, then `codi trust forget \(manifest.identity)`.")
+      }
+      // An adapter whose core was lost gets it again.
+      if manifest.kind == .adapter { _ = try core(of: manifest, cores, proof) }
+      return known
+    }
+    try trust.check(manifest.identity, digest: digest)
+    let core = manifest.kind == .adapter ? try core(of: manifest, cores, proof) : nil
+    let zip = "\(folder)/\(digest.replacing(":", with: "-")).codi"
+    try fetch(zip)
+    let reader = try BundleReader(path: zip)
+    guard reader.manifest == manifest else {
+      throw RegistryError(
+        .corrupt, at: manifest.identity,
+        "The zip's manifest, \(reader.manifest.identity), is not the one that was announced.",
+        remedy: "Tell the registry's owner.")
+    }
+    let signer = try trust.judge(reader, from: source, dialogue)
+    let publisher = String(manifest.name.prefix { $0 != "/" })
+    // A publisher met for the first time just now may have taken this very version back.
+    if let cores, trust.publishers[publisher]?.signs == true, let signed = try cores.statements(of: publisher) {
+      try trust.learn(signed)
+    }
+    try trust.checkStatements(manifest.identity, from: source)
+    let added = try Installed(manifest, digest: digest, signer: signer)
+    let bundle = try reader.extract(to: URL(filePath: path(added)))
+    Disk.remove(zip)
+    try proof(bundle, core)
+    staged.append(added)
+    index.bundles.append(added)
+    trust.remember(manifest.identity, digest: digest)
+    return added
+  }
+
+  /// Takes a bundle out of the index together with what is added.
+  mutating func drop(_ bundle: Installed) { index.bundles.removeAll { $0 == bundle } }
+
+  /// Moves everything staged into place, then names it in the index: until that is done, nothing has changed.
+  ///
+  /// Trust is written first: knowing a key or digest without its bundle does no harm, the other way round would.
+  func commit() throws {
+    guard index.bundles != before.bundles else { return }
+    do {
+      for bundle in staged {
+        let target = store.directory(bundle)
+        // An earlier generation may have it; what is there is not verified, the staged one is.
+        if Disk.exists(target) { try Disk.move(target, to: "\(path(bundle)).old") }
+        try Disk.move(path(bundle), to: target)
+      }
+      try store.write(trust)
+      try store.advance(from: before, to: index)
+    } catch {
+      // The index on disk decides, whichever step failed: a failed sync may follow a rename that took place.
+      if let index = try? StoreIndex.read(store.indexFile) { _ = try? store.sweep(index) }
+      throw error
+    }
+  }
+
+  /// Where a staged bundle is unpacked.
+  private func path(_ bundle: Installed) -> String { "\(folder)/\(bundle.folder)" }
+
+  /// The adapter's core: installed, staged, or now staged from `registry`.
+  private mutating func core(
+    of adapter: Manifest, _ registry: OCILayout?, _ proof: Store.Proof
+  ) throws -> InstalledBundle {
+    let name = adapter.requires.core ?? "unnamed"
+    let digest = adapter.requires.coreDigest ?? "none"
+    if let known = index.bundles.first(where: { $0.kind == .core && $0.coreDigest == digest }) {
+      return try store.open(known)
+    }
+    let offered = try registry?.list().filter { $0.kind == .core && $0.name == name } ?? []
+    guard let registry, let core = offered.filter({ $0.coreDigest == digest }).max(by: { $0.version < $1.version })
+    else {
+      let there = offered.map { "\($0.version) with \($0.coreDigest)" }.joined(separator: ", ")
+      throw RegistryError(
+        .core, at: "\(adapter.name)@\(adapter.version)",
+        "It was made for the core \(name) with \(digest), which is not installed; "
+          + (registry == nil
+            ? "no registry was asked." : "the registry has \(there.isEmpty ? "none of that name" : there)."),
+        remedy: "Install that core, or a version of the adapter made for a core you have.")
+    }
+    let manifest = try registry.manifest(of: core)
+    let staged = try add(
+      manifest, digest: core.bundle.digest, from: registry.source, cores: registry, proof
+    ) { target in
+      try registry.fetch(core, to: target)
+    }
+    return try InstalledBundle(directory: URL(filePath: path(staged)))
+  }
+
+  /// Refuses what cannot run here, before its weights are read.
+  private func check(_ manifest: Manifest) throws(RegistryError) {
+    let bundle = "\(manifest.name)@\(manifest.version)"
+    guard manifest.requires.codi.admits(store.program) else {
+      throw RegistryError(
+        .unsupported, at: bundle, "It needs codi \(manifest.requires.codi), this is codi \(store.program).",
+        remedy: "Update codi, or install another version of \(manifest.name).")
+    }
+    guard let plugin = manifest.plugin else { return }
+    guard plugin.abi == PluginLibrary.abi else {
+      throw RegistryError(
+        .unsupported, at: bundle, "Its plugin has ABI \(plugin.abi), this program speaks \(PluginLibrary.abi).",
+        remedy: "Install another version of \(manifest.name), or update codi.")
+    }
+    let platform = InstalledBundle.platform
+    guard plugin.libraries[platform] != nil else {
+      throw RegistryError(
+        .unsupported, at: bundle,
+        "It has no plugin for \(platform), only for \(plugin.libraries.keys.sorted().joined(separator: ", ")).",
+        remedy: "Ask the publisher for one, or build it from the plugin's source.")
+    }
+  }
+}

@@ -1,0 +1,72 @@
+public import Bundles
+internal import Foundation
+
+extension Store {
+  /// A newer version of something installed.
+  public struct Update: Sendable, Hashable {
+    public let installed: Installed
+    public let offered: Artifact
+  }
+
+  /// What `registry` has newer: of every installed adapter, or of what `references` name, cores too.
+  public func updates(_ references: [Reference] = [], from registry: OCILayout) throws -> [Update] {
+    var installed: [String: Installed] = [:]
+    for bundle in try list() where references.isEmpty ? bundle.kind == .adapter : true {
+      if let known = installed[bundle.name], known.version > bundle.version { continue }
+      installed[bundle.name] = bundle
+    }
+    // A name that is not installed is an error, not an empty answer.
+    for reference in references { _ = try resolve(Reference(reference.fullName)) }
+    var trust = try trust()
+    for name in installed.keys.sorted() { trust = try learn(Reference(name), from: registry) }
+    let yanked = trust
+    return try registry.list().reduce(into: [String: Update]()) { updates, offered in
+      guard let present = installed[offered.name], offered.version > present.version,
+        !yanked.isYanked(offered.identity),
+        references.isEmpty
+          ? VersionRequirement.any.admits(offered.version)
+          : references.contains(where: { $0.names(offered.name) && $0.requirement.admits(offered.version) }),
+        updates[offered.name].map({ $0.offered.version < offered.version }) ?? true
+      else { return }
+      updates[offered.name] = Update(installed: present, offered: offered)
+    }.values.sorted { $0.installed.name < $1.installed.name }
+  }
+
+  /// Installs the newer version in place of the older one, in one step; `rollback` brings the older one back.
+  @discardableResult
+  public func update(
+    _ update: Update, from registry: OCILayout, dialogue: TrustDialogue = .silent, proof: Proof = { _, _ in }
+  ) throws -> Installed {
+    let manifest = try registry.manifest(of: update.offered)
+    return try transaction(dialogue) { transaction in
+      let digest = update.offered.bundle.digest
+      let added = try transaction.add(manifest, digest: digest, from: registry.source, cores: registry, proof) {
+        target in
+        try registry.fetch(update.offered, to: target)
+      }
+      transaction.drop(update.installed)
+      return added
+    }
+  }
+
+  /// Looks at an installed bundle again: every file's digest, the signature and its signer, then the proof.
+  /// - Throws: `BundleError` for changed files, `revoked` or `untrusted` when the signer is not trusted any more, or
+  ///   what `proof` throws.
+  public func verify(_ installed: Installed, proof: Proof = { _, _ in }) throws {
+    let bundle = try open(installed)
+    try bundle.verify()
+    if let signer = installed.signer {
+      let trust = try trust()
+      let identity = bundle.manifest.identity
+      if trust.revoked.contains(signer) { throw Trust.revoked(identity, signer.id) }
+      let publisher = String(installed.name.prefix { $0 != "/" })
+      guard trust.publishers[publisher]?.keys.contains(where: { $0.key == signer }) == true else {
+        throw RegistryError(
+          .untrusted, at: identity, "Its signer, the key \(signer.id), is not one of \(publisher)'s.",
+          remedy: "Remove it, or add the key: `codi trust add \(publisher) \(signer)`.")
+      }
+      try bundle.verifySignature(with: signer)
+    }
+    try proof(bundle, installed.kind == .adapter ? open(core(of: installed)) : nil)
+  }
+}

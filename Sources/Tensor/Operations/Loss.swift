@@ -1,0 +1,56 @@
+internal import CKernels
+
+extension Tensor {
+  /// Weighted mean squared error, a float32 scalar: `Σᵢ wᵢ · mean((xᵢ − yᵢ)²) / B` over the samples `i` of the batch.
+  ///
+  /// - Parameter weights: one for each sample, or one for all.
+  /// - Returns: the scalar on the tape, and each sample's unweighted mean squared error, for logs.
+  public func squaredError(to y: Tensor, weights: [Float] = [1]) throws(TensorError) -> (loss: Tensor, each: [Float]) {
+    try requireSame(as: y, "squaredError")
+    let batch = shape.first ?? 0
+    guard batch > 0, weights.count == 1 || weights.count == batch else {
+      throw TensorError(
+        .shape, "squaredError", "\(weights.count) weights do not fit \(shape).",
+        remedy: "Pass one weight, or one for each sample.")
+    }
+    let n = count / batch
+    let (a, b) = (detached, y.detached)
+    let each = [Float](unsafeUninitializedCapacity: batch) { buffer, initialised in
+      nonisolated(unsafe) let to = buffer
+      parallel(batch, cost: n) { range in
+        for i in range {
+          var sum = 0.0
+          ck_sum_squares(a.dtype.kernel, a.pointer(at: i * n), b.pointer(at: i * n), ck_int(n), &sum)
+          to[i] = Float(sum / Double(n))
+        }
+      }
+      initialised = batch
+    }
+    let total = zip(each.indices, each).reduce(0.0) {
+      $0 + Double(weights.count == 1 ? weights[0] : weights[$1.0]) * Double($1.1)
+    }
+    var loss = Tensor.full([], Float(total / Double(batch)))
+    guard let tape = Tape.current, slot != nil || y.slot != nil else { return (loss, each) }
+    let (xSlot, ySlot) = (slot, y.slot)
+    tape.record(&loss) { (g: Tensor) throws(TensorError) in
+      let factor = 2 * g.scalar / (Float(batch) * Float(n))
+      let up = weights.map { $0 * factor }
+      let down = up.map { -$0 }
+      try xSlot?.add(try Tensor.sum(up, a, down, b))
+      try ySlot?.add(try Tensor.sum(down, a, up, b))
+    }
+    return (loss, each)
+  }
+
+  /// The sum of squares of all elements, in order.
+  public var squaredNorm: Double {
+    var sum = 0.0
+    ck_sum_squares(dtype.kernel, base, nil, ck_int(count), &sum)
+    return sum
+  }
+
+  /// Largest absolute difference from `other`, of the same count.
+  public func largestDifference(from other: Tensor) -> Float {
+    zip(floats(), other.floats()).reduce(0) { max($0, abs($1.0 - $1.1)) }
+  }
+}

@@ -1,0 +1,63 @@
+internal import Glibc
+internal import Synchronization
+
+/// A block of 64-byte-aligned memory that goes back to a pool when its last tensor is gone.
+///
+/// Unchecked: the bytes are written only by the operation that made the tensor, before anyone else can see it, and by
+/// optimisers on parameters, which are confined to one compute thread.
+final class Storage: @unchecked Sendable {
+  let base: UnsafeMutableRawPointer
+  let byteCount: Int
+  /// Keeps a mapped file alive; such storage is read-only and never pooled.
+  private let owner: (any AnyObject & Sendable)?
+
+  init(byteCount: Int) {
+    self.byteCount = byteCount
+    base = Pool.shared.take(byteCount)
+    owner = nil
+  }
+
+  /// Read-only bytes that `owner` keeps mapped.
+  init(mapped bytes: UnsafeRawBufferPointer, owner: any AnyObject & Sendable) {
+    base = UnsafeMutableRawPointer(mutating: bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 64)!)
+    byteCount = bytes.count
+    self.owner = owner
+  }
+
+  deinit { if owner == nil { Pool.shared.give(base, byteCount) } }
+}
+
+/// Freed blocks by size. A network asks for the same sizes again at every step, so nothing is returned to the system
+/// until `trim`, and no page is faulted in twice.
+private final class Pool: Sendable {
+  static let shared = Pool()
+  private struct Block: @unchecked Sendable { let base: UnsafeMutableRawPointer }
+  private let free = Mutex<[Int: [Block]]>([:])
+
+  private static func rounded(_ byteCount: Int) -> Int { max(64, (byteCount + 63) & ~63) }
+
+  func take(_ byteCount: Int) -> UnsafeMutableRawPointer {
+    let size = Self.rounded(byteCount)
+    if let block = free.withLock({ $0[size]?.popLast() }) { return block.base }
+    if let base = aligned_alloc(64, size) { return base }
+    trim()
+    guard let base = aligned_alloc(64, size) else { preconditionFailure("out of memory: \(size) bytes") }
+    return base
+  }
+
+  func give(_ base: UnsafeMutableRawPointer, _ byteCount: Int) {
+    let block = Block(base: base)
+    free.withLock { $0[Self.rounded(byteCount), default: []].append(block) }
+  }
+
+  func trim() {
+    let all = free.withLock { blocks in
+      defer { blocks = [:] }
+      return blocks
+    }
+    for block in all.values.joined() { Glibc.free(block.base) }
+  }
+}
+
+/// Returns pooled memory that no tensor uses to the system.
+public func trimMemoryPool() { Pool.shared.trim() }

@@ -1,0 +1,35 @@
+import ArgumentParser
+import Foundation
+
+@main struct Codi: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "codi",
+    abstract: "Few-step image converters for the CPU: install adapters, run them over pictures, train new ones.",
+    version: Version.current,
+    subcommands: [
+      Install.self, Remove.self, List.self, Info.self, Convert.self, Train.self, Evaluate.self, Pack.self, Sign.self,
+      Publish.self, Yank.self, Keys.self, TrustCommand.self, Update.self, Rollback.self, CollectGarbage.self,
+      Verify.self,
+      Bench.self,
+    ])
+
+  static func main() async {
+    Startup.useOneQuietThreadPool()
+    Interruption.install()
+    do {
+      var command = try parseAsRoot()
+      if var command = command as? any AsyncParsableCommand {
+        try await command.run()
+      } else {
+        try command.run()
+      }
+    } catch {
+      Exit.report(error)
+    }
+  }
+}
+
+enum Version {
+  /// Version of the program; bundles name the oldest one they work with.
+  static let current = "0.1.0"
+}

@@ -1,0 +1,40 @@
+import ArgumentParser
+import Bundles
+import Foundation
+import Registry
+
+struct Info: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Show a bundle's manifest: installed, in the registry, or a .codi file. Runs none of its code.")
+
+  @Argument(help: "NAME[@VERSION], or the path of a .codi file.") var what: String
+  @Option(help: "Registry folder to look in when it is not installed.") var registry: String?
+  @OptionGroup var output: OutputOptions
+
+  func run() throws {
+    let manifest = try find()
+    if output.json {
+      output.printLine(
+        OutputOptions.line([
+          "name": manifest.name, "version": "\(manifest.version)", "kind": manifest.kind.rawValue,
+          "task": manifest.task,
+          "summary": manifest.summary, "license": manifest.license, "parameters": manifest.weights.parameters,
+          "core": manifest.requires.core, "core-digest": manifest.requires.coreDigest ?? manifest.coreDigest,
+          "samples-seen": manifest.training.samplesSeen, "metrics": manifest.metrics,
+        ]))
+    } else {
+      output.printLine(try manifest.yaml().trimmingCharacters(in: .newlines))
+    }
+  }
+
+  private func find() throws -> Manifest {
+    if what.hasSuffix(".codi") { return try BundleReader(path: what).manifest }
+    let reference = try Reference(what)
+    do { return try Locations.store.open(try Locations.store.resolve(reference)).manifest } catch let error
+      as RegistryError
+      where error.code == .notFound
+    {}
+    let layout = try Locations.registry(registry)
+    return try layout.manifest(of: try layout.resolve(reference))
+  }
+}

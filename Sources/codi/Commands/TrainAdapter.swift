@@ -1,0 +1,49 @@
+import Adapters
+import ArgumentParser
+import Bundles
+import Distillation
+import Foundation
+import Registry
+import Tensor
+
+struct TrainAdapter: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "adapter", abstract: "Distil a conditional adapter for a frozen core, in a single stage.",
+    discussion: "Example: codi train adapter Plugins/SuperResolution/recipe.yaml")
+
+  @Argument(help: "The recipe, a YAML file; the task's manifest.yaml lies beside it.") var recipe: String
+  @Option(help: "Name of the run folder below $CODI_RUNS.") var run: String?
+  @Option(
+    help: "Start from published weights: registry/NAME@VERSION, NAME@VERSION of the store, or a safetensors file.")
+  var from: String?
+  @Option(help: "The task's library instead of lib<Task>.so beside the program.") var library: String?
+  @Flag(help: "No progress on stderr.") var quiet = false
+
+  func run() async throws {
+    let parsed = try AdapterRecipe(parsing: try readText(recipe), source: recipe)
+    let folder = RunFolder(named: run ?? parsed.runName)
+    let manifest = try TaskManifest(
+      at: URL(filePath: recipe).deletingLastPathComponent().appending(path: BundleEntry.manifest))
+    let path = library ?? Locations.executableFolder.appending(path: "lib\(parsed.task.plugin).so").path
+    let (from, quiet) = (from, quiet)
+    let end = try await Compute.run { () throws in
+      let store = Locations.store
+      let core = try Core(try store.open(try store.resolve(try Reference(parsed.core))))
+      let library = try PluginLibrary(path: path, abi: PluginLibrary.abi, task: manifest.task, halo: nil)
+      var values = parsed.task.parameters.mapValues { ParameterValue.number($0) }
+      for parameter in manifest.parameters ?? [] where values[parameter.name] == nil {
+        values[parameter.name] = parameter.default.text.flatMap(parameter.value)
+      }
+      let plugin = try TaskPlugin(library, parameters: values, seed: parsed.training.seed)
+      let trainer = try AdapterTrainer(
+        parsed, core: core, plugin: plugin, scale: manifest.geometry.scale, in: folder,
+        from: try from.map(StartingWeights.open), loading: ProgressBar.loading)
+      ProgressBar.report(trainer.brokenPhotographs)
+      let bar = ProgressBar(quiet: quiet)
+      let end = try trainer.run(shouldStop: { Interruption.isRequested }) { bar.show($0) }
+      bar.finish()
+      return end
+    }
+    print(end == .finished ? "finished: \(folder.url.path)" : "stopped; the same command goes on: \(folder.url.path)")
+  }
+}

@@ -1,0 +1,72 @@
+import Bundles
+import Foundation
+import Imaging
+import Registry
+import TestSupport
+import Testing
+
+/// The publisher's tutorial, with fewer samples.
+@Suite("From recipe to picture") struct TinyRecipeTests {
+  /// Copies a recipe of the repository with another number of samples.
+  private func shorten(_ recipe: String, samples: Int, to path: String) throws {
+    var text = try String(contentsOf: Toy.root.appending(path: recipe), encoding: .utf8)
+    let line = try #require(text.split(separator: "\n").first { $0.hasPrefix("  samples: ") })
+    text = text.replacingOccurrences(of: line, with: "  samples: \(samples)")
+    try Data(text.utf8).write(to: URL(filePath: path))
+  }
+
+  @Test("a core and an adapter are trained, packed, published, installed and used", .timeLimit(.minutes(10)))
+  func tutorial() throws {
+    let shop = try Workshop(published: false)
+    let folder = shop.folder
+    let (license, plugins) = (Toy.root.appending(path: "LICENSE").path, Toy.root.appending(path: "Plugins").path)
+
+    try shorten("Plugins/Cores/tiny/recipe.yaml", samples: 640, to: folder("core.yaml"))
+    try shop.codi("train", "core", "core.yaml", "--run", "core", "--quiet").expect(0)
+    try shop.codi(
+      "pack", "core", "--source", "\(plugins)/Cores/tiny", "--license", license, "--out", "core.codi"
+    ).expect(0)
+    try shop.codi("publish", "core.codi", "--registry", "registry").expect(0)
+    try shop.codi("install", "demo/tiny").expect(0)
+
+    _ = try folder.make("task")
+    try FileManager.default.copyItem(
+      atPath: "\(plugins)/SuperResolution/manifest.yaml", toPath: folder("task/manifest.yaml"))
+    try shorten("Plugins/SuperResolution/tiny.yaml", samples: 960, to: folder("task/recipe.yaml"))
+    try shop.codi("train", "adapter", "task/recipe.yaml", "--run", "adapter", "--quiet").expect(0)
+    let build = Process()
+    build.executableURL = Toy.root.appending(path: ".ci/build-plugin")
+    build.arguments = ["SuperResolution", folder("built")]
+    try build.run()
+    build.waitUntilExit()
+    try #require(build.terminationStatus == 0)
+    try shop.codi(
+      "pack", "adapter", "--source", "\(plugins)/SuperResolution", "--library", "built/libSuperResolution.so",
+      "--license",
+      license, "--out", "adapter.codi"
+    ).expect(0)
+    try shop.codi("publish", "adapter.codi", "--registry", "registry").expect(0)
+
+    // On another machine: nothing but the registry.
+    let other = try Workshop(published: false)
+    try FileManager.default.copyItem(atPath: folder("registry"), toPath: other.folder("registry"))
+    try other.codi("install", "tiny-super-resolution").expect(0)
+    let info = try other.codi("info", "tiny-super-resolution", "--json").expect(0).objects()
+    #expect(info.first?["samples-seen"] as? Int == 960 && info.first?["core"] as? String == "demo/tiny")
+    try Pictures.write(other.folder("small.png"), 24, 16)
+    try other.codi("convert", "small.png", "--adapter", "tiny-super-resolution", "--out", "out").expect(0)
+    let (before, after) = (try readPicture(other.folder("small.png")), try readPicture(other.folder("out/small.png")))
+    #expect(after.width == 96 && after.height == 64)
+    // However little was learnt, reducing the result gives the input again.
+    var error: Float = 0
+    for y in 4..<12 {
+      for x in 4..<20 {
+        for c in 0..<3 {
+          let block = (0..<16).map { after.pixels[((4 * y + $0 / 4) * 96 + 4 * x + $0 % 4) * 3 + c] }
+          error += abs(block.reduce(0, +) / 16 - before.pixels[(y * 24 + x) * 3 + c]) / Float(8 * 16 * 3)
+        }
+      }
+    }
+    #expect(error < 0.05, "\(error)")
+  }
+}

@@ -1,0 +1,183 @@
+import CKernels
+import Tensor
+import Testing
+
+@Suite("Every operation's gradient meets central differences") struct OperationGradients {
+  @Test("convolution, with bias and residual", arguments: [(3, 1), (1, 1), (3, 2)])
+  func convolution(kernel: Int, stride: Int) throws {
+    let x = random("x", [2, 6, 4, 5])
+    let w = random("w", [7, 5, kernel, kernel], scale: 0.3)
+    let b = random("b", [7])
+    let r = random("r", [2, 6 / stride, 4 / stride, 7])
+    try checkGradients(of: [x, w, b, r]) { try x.tensor.conv2d(w, bias: b, stride: stride, adding: r.tensor) }
+  }
+
+  @Test("grouped convolution with uneven padding")
+  func groupedConvolution() throws {
+    let x = random("x", [1, 5, 5, 6])
+    let w = random("w", [6, 1, 3, 3])
+    try checkGradients(of: [x, w]) { try x.tensor.conv2d(w, stride: 2, padding: .explicit(0, 1), groups: 6) }
+  }
+
+  @Test("norm with modulation and SiLU", arguments: [true, false], [1, 2])
+  func norm(activate: Bool, modulationRows: Int) throws {
+    let x = random("x", [2, 3, 2, 20])
+    let gain = random("gain", [20])
+    let m = random("m", [modulationRows, 40], scale: 0.5)
+    try checkGradients(of: [x, gain, m]) {
+      try x.tensor.normalised(gain: gain, modulation: m.tensor, activate: activate)
+    }
+    try checkGradients(of: [x, gain]) { try x.tensor.normalised(gain: gain, activate: activate) }
+  }
+
+  @Test("SiLU") func silu() throws {
+    let x = random("x", [3, 17])
+    try checkGradients(of: [x]) { try x.tensor.silu() }
+  }
+
+  @Test("blend with a scalar and a per-channel μ", arguments: [1, 5])
+  func blend(muCount: Int) throws {
+    let h = random("h", [2, 3, 3, 5])
+    let a = random("a", [2, 3, 3, 5])
+    let mu = random("mu", [muCount])
+    try checkGradients(of: [h, a, mu]) { try h.tensor.blended(with: a.tensor, mu: mu) }
+  }
+
+  @Test("concatenation, enlargement, folding and back, shape and dtype changes")
+  func rearrangement() throws {
+    let x = random("x", [2, 4, 4, 3])
+    let y = random("y", [2, 4, 4, 5])
+    try checkGradients(of: [x, y]) { try x.tensor.concatenated(with: y.tensor) }
+    try checkGradients(of: [x]) { try x.tensor.upsampled() }
+    try checkGradients(of: [x]) { try x.tensor.folded(2).scaled(2) }
+    try checkGradients(of: [x]) { try x.tensor.folded(2).unfolded(2).reshaped([2, 48]).converted(to: .f32) }
+  }
+
+  @Test("linear") func linear() throws {
+    let x = random("x", [3, 6])
+    let w = random("w", [4, 6])
+    let b = random("b", [4])
+    try checkGradients(of: [x, w, b]) { try x.tensor.linear(w, bias: b) }
+  }
+
+  @Test("sums with a factor for each sample, and a tensor used twice")
+  func sums() throws {
+    let x = random("x", [3, 4])
+    let y = random("y", [3, 4])
+    try checkGradients(of: [x, y]) { try Tensor.sum([0.5, 2, -1], x.tensor, [3], y.tensor) }
+    try checkGradients(of: [x]) { try x.tensor.silu() + x.tensor.scaled([1, 2, 3]) }
+  }
+
+  @Test("weighted squared error, both sides")
+  func squaredError() throws {
+    let x = random("x", [2, 3])
+    let y = random("y", [2, 3])
+    let (loss, gradients) = try withGradients {
+      try x.tensor.squaredError(to: y.tensor, weights: [1, 3]).loss
+    }
+    let (a, b) = (x.value.floats(), y.value.floats())
+    let d = zip(a, b).map { $0 - $1 }
+    let expected = (d[0..<3].map { $0 * $0 }.reduce(0, +) + 3 * d[3..<6].map { $0 * $0 }.reduce(0, +)) / 6
+    #expect(abs(loss.scalar - expected) < 1e-5)
+    let dx = try #require(gradients[x]).floats()
+    let dy = try #require(gradients[y]).floats()
+    for i in 0..<6 {
+      #expect(abs(dx[i] - 2 * d[i] * (i < 3 ? 1 : 3) / 6) < 1e-5)
+      #expect(dx[i] == -dy[i])
+    }
+  }
+}
+
+@Suite("bfloat16 follows float32") struct LowPrecision {
+  @Test("convolution forward and both backward passes within 2 %")
+  func convolution() throws {
+    func run(_ dtype: DType) throws -> [[Float]] {
+      let x = random("x", [2, 8, 8, 16])
+      let w = random("w", [24, 16, 3, 3], scale: 0.1)
+      let b = random("b", [24])
+      var out: Tensor?
+      let (_, gradients) = try withGradients {
+        let y = try x.tensor.converted(to: dtype).conv2d(w, bias: b).converted(to: .f32)
+        out = y
+        return try y.squaredError(to: .zeros(y.shape)).loss
+      }
+      return try [#require(out).floats()] + [x, w, b].map { try #require(gradients[$0]).floats() }
+    }
+    for (exact, low) in zip(try run(.f32), try run(.bf16)) {
+      let error = zip(exact, low).map { ($0 - $1) * ($0 - $1) }.reduce(0, +)
+      let size = exact.map { $0 * $0 }.reduce(0, +)
+      #expect((error / size).squareRoot() < 0.02)
+      #expect(error > 0, "bf16 must really have been used")
+    }
+  }
+
+  @Test("rounds to nearest, ties to even, and keeps NaN and infinities")
+  func rounding() throws {
+    let values: [Float] = [1, 1.00390625, 1.01171875, -3.14159, .infinity, -.infinity, .nan, 65280, 1e-40]
+    let back = try Tensor(values, shape: [values.count]).converted(to: .bf16).floats()
+    #expect(back[0] == 1)
+    #expect(back[1] == 1, "1 + 2⁻⁸ is half way and goes to even")
+    #expect(back[2] == 1.015625, "1 + 3·2⁻⁸ is half way and goes to even")
+    #expect(abs(back[3] + 3.140625) < 1e-6)
+    #expect(back[4] == .infinity && back[5] == -.infinity && back[6].isNaN && back[7] == 65280)
+  }
+}
+
+@Suite("The tape") struct TapeTests {
+  @Test("frozen parameters get no gradient, and the rest still do")
+  func frozen() throws {
+    let x = random("x", [1, 4, 4, 3])
+    let frozen = random("f", [3, 3, 3, 3])
+    frozen.isTrainable = false
+    let last = random("l", [2, 3, 3, 3])
+    let (_, gradients) = try withGradients {
+      let y = try x.tensor.conv2d(frozen).conv2d(last)
+      return try y.squaredError(to: .zeros(y.shape)).loss
+    }
+    #expect(gradients[frozen] == nil)
+    #expect(gradients[x] != nil && gradients[last] != nil)
+  }
+
+  @Test("nothing flows through detached tensors or withoutGradients")
+  func stopGradient() throws {
+    let x = random("x", [1, 4])
+    let (_, gradients) = try withGradients {
+      let stopped = try withoutGradients { try x.tensor.silu() }
+      let sum = try x.tensor.silu().detached + stopped
+      return try (sum + x.tensor).squaredError(to: .zeros([1, 4])).loss
+    }
+    let f = x.value.floats()
+    let g = try #require(gradients[x]).floats()
+    for i in 0..<4 { #expect(abs(g[i] - 2 * (2 * ckr_silu(f[i]) + f[i]) / 4) < 1e-5) }
+  }
+
+  @Test("a loss that depends on nothing trainable is an error")
+  func nothingToTrain() throws {
+    #expect(throws: TensorError.self) { try withGradients { Tensor.zeros([]) } }
+  }
+}
+
+@Suite("Shape errors name the operation, the shapes and the remedy") struct ShapeErrors {
+  @Test func everyOperation() throws {
+    let a = Tensor.zeros([1, 4, 4, 3])
+    let b = Tensor.zeros([1, 4, 4, 2])
+    let w = random("w", [8, 5, 3, 3])
+    let calls: [(String, () throws -> Tensor)] = [
+      ("conv2d", { try a.conv2d(w) }), ("conv2d", { try Tensor.zeros([3]).conv2d(w) }),
+      ("sum", { try a + b }), ("sum", { try a.scaled([1, 2, 3]) }),
+      ("normalised", { try a.normalised(gain: random("g", [7])) }),
+      ("blended", { try a.blended(with: b, mu: random("mu", [1])) }),
+      ("blended", { try a.blended(with: a, mu: random("mu", [2])) }),
+      ("concatenated", { try a.concatenated(with: Tensor.zeros([1, 2, 4, 3])) }),
+      ("upsampled", { try Tensor.zeros([2, 2]).upsampled() }), ("folded", { try a.folded(3) }),
+      ("unfolded", { try a.unfolded(2) }), ("linear", { try a.linear(w, bias: w) }),
+      ("reshaped", { try a.reshaped([5]) }), ("squaredError", { try a.squaredError(to: b).loss }),
+      ("sum", { try a + a.converted(to: .bf16) }), ("Tensor", { try Tensor([1, 2], shape: [3]) }),
+    ]
+    for (name, call) in calls {
+      let error = #expect(throws: TensorError.self) { _ = try call() }
+      #expect(error?.operation == name)
+      #expect((error?.remedy.count ?? 0) > 10)
+    }
+  }
+}
