@@ -76,7 +76,9 @@ public enum Proof {
       throw BundleError(
         .invalidValue, at: "\(path): \(name)",
         "This machine computes something else: the largest difference is \(difference), allowed is \(tolerance * size).",
-        remedy: "Download the bundle again; if it stays, tell the publisher, with the CPU and the version of oneDNN (codi bench --json).")
+        remedy:
+          "Download the bundle again; if it stays, tell the publisher, with the CPU and the version of oneDNN (codi bench --json)."
+      )
     }
   }
 }

@@ -48,6 +48,7 @@ const char *ck_isa_name(void) {
 
 extern void GOMP_parallel(void (*fn)(void *), void *data, unsigned threads, unsigned flags);
 extern int omp_get_thread_num(void), omp_get_num_threads(void), omp_get_max_threads(void);
+extern void omp_set_num_threads(int);
 
 typedef struct region {
   void (*body)(void *, int32_t, int32_t);
@@ -65,6 +66,8 @@ void ck_parallel(void (*body)(void *, int32_t, int32_t), void *context) {
 }
 
 int32_t ck_threads(void) { return omp_get_max_threads(); }
+
+void ck_set_threads(int32_t threads) { omp_set_num_threads(threads > 0 ? threads : 1); }
 
 int32_t ck_has_bf16(void) {
 #if defined(__x86_64__)

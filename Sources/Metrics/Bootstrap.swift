@@ -1,4 +1,4 @@
-public import Tensor
+internal import Tensor
 
 /// A mean with a 95 % interval.
 public struct Interval: Sendable, Hashable, Codable {

@@ -2,10 +2,10 @@ internal import Adapters
 internal import Bundles
 internal import Diffusion
 internal import Foundation
-public import Imaging
+internal import Imaging
 internal import Networks
-public import Registry
-public import Tensor
+internal import Registry
+internal import Tensor
 
 /// What a job will take, from the pictures' headers and one measured region.
 public struct JobEstimate: Sendable {

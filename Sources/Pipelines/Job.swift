@@ -1,7 +1,7 @@
-public import Bundles
+internal import Bundles
 internal import Foundation
-public import Imaging
-public import Tensor
+internal import Imaging
+internal import Tensor
 
 /// How Imaging names a file that is being written, before six characters of chance.
 private let temporaryPrefix = ".codi-"

@@ -1,3 +1,4 @@
+internal import CKernels
 internal import Foundation
 
 /// The one operating-system thread that all tensor work of a process goes through.
@@ -10,8 +11,16 @@ internal import Foundation
   public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
   /// Runs `body` on the compute thread.
-  @Compute public static func run<R: Sendable, E: Error>(_ body: @Sendable () throws(E) -> R) async throws(E) -> R {
+  @Compute public static func run<R: Sendable, E: Error>(_ body: @Compute @Sendable () throws(E) -> R) async throws(E)
+    -> R
+  {
     try body()
+  }
+
+  /// How many threads an operation is shared among, at least 1; at first `OMP_NUM_THREADS` or the number of cores.
+  @Compute public static var threads: Int {
+    get { Int(ck_threads()) }
+    set { ck_set_threads(Int32(clamping: newValue)) }
   }
 }
 

@@ -39,8 +39,7 @@ typealias Blend = ConditionEncoderConfiguration.Blend
 
   init() {
     // One thread of libgomp's: beside other work such small networks mostly wait for the second one.
-    guard let set = dlsym(nil, "omp_set_num_threads") else { return }
-    unsafeBitCast(set, to: (@convention(c) (Int32) -> Void).self)(1)
+    Compute.threads = 1
   }
 
   func encoder(_ sees: Sees, _ blend: Blend = .scalar, channels: Int = 3, core: UNet) -> ConditionEncoder {

@@ -33,8 +33,8 @@ import Testing
   @Test("two threads resume to the same bits, too")
   func resumeOnThreads() throws {
     try withFolder { path in
-      OneThread.use(2)
-      defer { OneThread.use(1) }
+      Compute.threads = 2
+      defer { Compute.threads = 1 }
       let (whole, parts) = (RunFolder(at: URL(filePath: "\(path)/a")), RunFolder(at: URL(filePath: "\(path)/b")))
       try Toy.train(Toy.coreRecipe(), in: whole, stopAfter: 3)
       for steps in [1, 2] { try Toy.train(Toy.coreRecipe(), in: parts, stopAfter: steps) }

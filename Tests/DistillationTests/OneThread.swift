@@ -21,25 +21,16 @@ struct OneThread: SuiteTrait, TestTrait, TestScoping {
 
   /// Tests of several suites take turns on the compute thread: the first one in and the last one out set the number.
   @Compute private static var inside = 0
-  @Compute private static var before: Int32 = 1
+  @Compute private static var before = 1
 
   @Compute private static func enter() {
-    if inside == 0 { before = use(1) }
+    if inside == 0 { (before, Compute.threads) = (Compute.threads, 1) }
     inside += 1
   }
 
   @Compute private static func leave() {
     inside -= 1
-    if inside == 0 { use(before) }
-  }
-
-  /// Sets the number of libgomp's threads for the calling thread.
-  /// - Returns: the number before.
-  @discardableResult static func use(_ count: Int32) -> Int32 {
-    guard let get = dlsym(nil, "omp_get_max_threads"), let set = dlsym(nil, "omp_set_num_threads") else { return count }
-    let before = unsafeBitCast(get, to: (@convention(c) () -> Int32).self)()
-    unsafeBitCast(set, to: (@convention(c) (Int32) -> Void).self)(count)
-    return before
+    if inside == 0 { Compute.threads = before }
   }
 }
 

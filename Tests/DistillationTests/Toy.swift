@@ -81,11 +81,12 @@ enum Toy {
 
   @Compute private static func run(
     _ stopAfter: Int?, _ beforeStep: @escaping (Int) throws -> Void,
-    _ run: (() -> Bool, (TrainingProgress) -> Void) throws -> TrainingEnd
+    _ run: (ThreadCount, () -> Bool, (TrainingProgress) -> Void) throws -> TrainingEnd
   ) throws -> TrainingEnd {
     var steps = 0
     var failure: (any Error)?
     let end = try run(
+      .all,
       {
         do { try beforeStep(steps) } catch { failure = error }
         defer { steps += 1 }

@@ -69,7 +69,7 @@ import Testing
   }
 
   @Test("a sample has the same bits alone and in a batch", arguments: DType.allCases, [1, 2])
-  func batch(precision: DType, threads: Int32) throws {
+  func batch(precision: DType, threads: Int) throws {
     try withThreads(threads) {
       for unet in [try randomCore(.golden), try randomCore(UNetConfiguration())] {
         let (z, level) = (pictures(5, 32, 32), [Schedule.cosineAngle.level(at: 0.55)])
@@ -83,7 +83,7 @@ import Testing
   }
 
   @Test("a sample at its own level has the same bits alone and in a batch", arguments: DType.allCases, [1, 2])
-  func batchOfLevels(precision: DType, threads: Int32) throws {
+  func batchOfLevels(precision: DType, threads: Int) throws {
     let unet = try randomCore(UNetConfiguration())
     let z = pictures(5, 32, 32)
     let levels = [0.1, 0.3, 0.55, 0.9, 1].map { Schedule.cosineAngle.level(at: $0) }

@@ -78,13 +78,10 @@ func sameBits(_ a: Tensor, _ b: Tensor) -> Bool {
   a.shape == b.shape && a.dtype == b.dtype && a.withBytes { x in b.withBytes { y in x.elementsEqual(y) } }
 }
 
-/// Runs `body` with libgomp's pool of this thread at `threads`.
-func withThreads<R>(_ threads: Int32, _ body: () throws -> R) throws -> R {
-  let set = unsafeBitCast(
-    try #require(dlsym(nil, "omp_set_num_threads"), "libgomp is not loaded"), to: (@convention(c) (Int32) -> Void).self)
-  let get = unsafeBitCast(try #require(dlsym(nil, "omp_get_max_threads")), to: (@convention(c) () -> Int32).self)
-  let before = get()
-  set(threads)
-  defer { set(before) }
+/// Runs `body` with so many compute threads.
+@Compute func withThreads<R>(_ threads: Int, _ body: () throws -> R) rethrows -> R {
+  let before = Compute.threads
+  Compute.threads = threads
+  defer { Compute.threads = before }
   return try body()
 }

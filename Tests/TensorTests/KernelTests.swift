@@ -11,9 +11,10 @@ private func closeEnough(_ a: [Float], _ b: [Float], _ tolerance: Float) -> Bool
   return zip(a, b).allSatisfy { abs($0 - $1) <= tolerance * max(1, size) }
 }
 
-/// Kernels are compared for every instruction set this CPU has; the choice is global, hence one serial suite.
-@Suite("Kernels agree with their scalar references on every instruction set", .serialized) struct KernelTests {
-  static let levels: [Int32] = [0, 1, 2]
+/// Kernels are compared for every instruction set this CPU has. The choice is the process's: on the compute thread nobody
+/// else computes before it is taken back.
+@Suite("Kernels agree with their scalar references on every instruction set") @Compute struct KernelTests {
+  nonisolated static let levels: [Int32] = [0, 1, 2]
 
   private func at<R>(_ level: Int32, _ body: () throws -> R) rethrows -> R {
     ck_limit_isa(level)
@@ -89,7 +90,7 @@ private func closeEnough(_ a: [Float], _ b: [Float], _ tolerance: Float) -> Bool
   }
 }
 
-@Suite("Noise is a function of key, draw, pixel and channel") struct NoiseTests {
+@Suite("Noise is a function of key, draw, pixel and channel") @Compute struct NoiseTests {
   @Test("Philox4x32-10 meets the published known answers (Random123 kat_vectors)")
   func philox() {
     var out = [UInt32](repeating: 0, count: 4)
@@ -126,7 +127,7 @@ private func closeEnough(_ a: [Float], _ b: [Float], _ tolerance: Float) -> Bool
   }
 }
 
-@Suite("AdamW") struct OptimiserTests {
+@Suite("AdamW") @Compute struct OptimiserTests {
   @Test("reaches the minimum of a quadratic, and its average follows")
   func quadratic() throws {
     let x = random("x", [4])

@@ -1,4 +1,4 @@
-public import Foundation
+internal import Foundation
 
 /// An empty folder, gone with the last reference.
 public final class TemporaryFolder: Sendable {

@@ -1,4 +1,4 @@
-public import Foundation
+internal import Foundation
 
 extension Signature {
   /// How an untrusted comment starts that carries the signer's public key.

@@ -14,6 +14,8 @@ typedef int64_t ck_int;
 /* Runs body(context, thread, threads) on every thread of libgomp's pool of the calling thread: the pool oneDNN uses. */
 void ck_parallel(void (*body)(void *context, int32_t thread, int32_t threads), void *context);
 int32_t ck_threads(void);
+/* Sets how many threads parallel regions of the calling thread use from now on, oneDNN's too. */
+void ck_set_threads(int32_t threads);
 
 #define CK_KERNEL(name, parameters, arguments) void name parameters;
 #include "ckernels.inc"

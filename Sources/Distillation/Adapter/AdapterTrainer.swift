@@ -8,7 +8,7 @@ public import Registry
 public import Tensor
 
 /// Trains an adapter for a frozen core in a single stage: CoDi (arXiv:2310.01407v2).
-public final class AdapterTrainer {
+@Compute public final class AdapterTrainer {
   public let recipe: AdapterRecipe
   public let folder: RunFolder
   private let student, target, averaged: ConditionalDenoiser
@@ -73,11 +73,12 @@ public final class AdapterTrainer {
 
   /// Trains to the end, or until `shouldStop`; resumes by itself.
   public func run(
-    shouldStop: () -> Bool, report: (TrainingProgress) -> Void
+    threads: ThreadCount = .all, shouldStop: () -> Bool, report: (TrainingProgress) -> Void
   ) throws -> TrainingEnd {
     let loop = TrainingLoop(
       folder, recipe.training, optimiser, extra: target.encoder.parameters, identity: [Self.coreKey: coreDigest])
     return try loop.run(
+      threads: threads,
       step: { index in
         self.seen = loop.samples
         return try self.step(index)
@@ -85,7 +86,7 @@ public final class AdapterTrainer {
   }
 
   /// Where a checkpoint says which core the run steers.
-  static let coreKey = "core-digest"
+  nonisolated static let coreKey = "core-digest"
 
   private func step(_ index: Int) throws -> TrainingLoop.Outcome {
     let batches = prefetcher ?? Prefetcher(from: index) { [feed] in try feed.batch(step: $0) }

@@ -1,13 +1,13 @@
 internal import Adapters
 public import Bundles
-public import Diffusion
-public import Foundation
+internal import Diffusion
+internal import Foundation
 internal import Imaging
-public import Networks
+internal import Networks
 public import Tensor
 
 /// Trains an unconditional core: v-prediction on crops, with a running average of the weights.
-public final class CoreTrainer {
+@Compute public final class CoreTrainer {
   public let recipe: CoreRecipe
   public let folder: RunFolder
   private let network: UNet
@@ -42,10 +42,10 @@ public final class CoreTrainer {
 
   /// Trains to the end, or until `shouldStop`; resumes by itself.
   public func run(
-    shouldStop: () -> Bool, report: (TrainingProgress) -> Void
+    threads: ThreadCount = .all, shouldStop: () -> Bool, report: (TrainingProgress) -> Void
   ) throws -> TrainingEnd {
     let loop = TrainingLoop(folder, recipe.training, optimiser)
-    return try loop.run(step: step, sheet: sheet, shouldStop: shouldStop, report: report)
+    return try loop.run(threads: threads, step: step, sheet: sheet, shouldStop: shouldStop, report: report)
   }
 
   private func step(_ index: Int) throws -> TrainingLoop.Outcome {

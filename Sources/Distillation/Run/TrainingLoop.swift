@@ -17,7 +17,7 @@ public struct TrainingProgress: Sendable {
 public enum TrainingEnd: Sendable, Hashable { case finished, stopped }
 
 /// What core and adapter training share: steps, learning rate, checkpoints, metrics, pictures, stopping and resuming.
-final class TrainingLoop {
+@Compute final class TrainingLoop {
   /// One step's result. `values` are logged under their names.
   struct Outcome {
     var loss: Float
@@ -55,8 +55,8 @@ final class TrainingLoop {
   ///   - afterStep: called after each update, for example to move a target network.
   ///   - sheet: draws sample pictures with the averaged weights; `nil` for none.
   func run(
-    step: (Int) throws -> Outcome, afterStep: () throws -> Void = {}, sheet: () throws -> Bitmap?,
-    shouldStop: () -> Bool, report: (TrainingProgress) -> Void
+    threads: ThreadCount = .all, step: (Int) throws -> Outcome, afterStep: () throws -> Void = {},
+    sheet: () throws -> Bitmap?, shouldStop: () -> Bool, report: (TrainingProgress) -> Void
   ) throws -> TrainingEnd {
     Checkpoint.removeStale(beside: folder.checkpoint)
     counters = Checkpoint.Progress()
@@ -68,12 +68,14 @@ final class TrainingLoop {
     var (lastReport, lastSave) = (clock.now, clock.now)
     var (reportedSamples, reportLoss) = (counters.samples, (sum: 0.0, count: 0))
     var speed = 0.0
+    var choice = ThreadChoice(threads)
 
     while counters.samples < options.samples {
       if shouldStop() {
         try save(log)
         return .stopped
       }
+      choice.beforeStep()
       let started = clock.now
       let outcome = try step(counters.step)
       let rate = options.rate(step: counters.step, seen: counters.samples)

@@ -1,5 +1,5 @@
 public import Bundles
-public import Foundation
+internal import Foundation
 
 /// One bundle in a registry, as far as it is known without fetching its weights.
 public struct Artifact: Sendable, Hashable {

@@ -1,5 +1,5 @@
 public import Bundles
-public import Foundation
+internal import Foundation
 
 /// One installed bundle.
 public struct Installed: Codable, Hashable, Sendable {

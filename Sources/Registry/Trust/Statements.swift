@@ -1,5 +1,5 @@
 public import Bundles
-public import Foundation
+internal import Foundation
 
 /// What a publisher says about versions published already, signed, and replaced by the next one as time goes on.
 public struct Statements: Codable, Hashable, Sendable {

@@ -1,4 +1,4 @@
-public import Bundles
+internal import Bundles
 internal import Foundation
 
 /// Where a bundle came from, for the policy on unsigned ones.

@@ -17,6 +17,8 @@ struct TrainAdapter: AsyncParsableCommand {
     help: "Start from published weights: registry/NAME@VERSION, NAME@VERSION of the store, or a safetensors file.")
   var from: String?
   @Option(help: "The task's library instead of lib<Task>.so beside the program.") var library: String?
+  @Option(help: "Compute threads: a number, or auto for the cores that other programs leave free.")
+  var threads: ThreadCount = .all
   @Flag(help: "No progress on stderr.") var quiet = false
 
   func run() async throws {
@@ -25,7 +27,7 @@ struct TrainAdapter: AsyncParsableCommand {
     let manifest = try TaskManifest(
       at: URL(filePath: recipe).deletingLastPathComponent().appending(path: BundleEntry.manifest))
     let path = library ?? Locations.executableFolder.appending(path: "lib\(parsed.task.plugin).so").path
-    let (from, quiet) = (from, quiet)
+    let (from, threads, quiet) = (from, threads, quiet)
     let end = try await Compute.run { () throws in
       let store = Locations.store
       let core = try Core(try store.open(try store.resolve(try Reference(parsed.core))))
@@ -40,7 +42,7 @@ struct TrainAdapter: AsyncParsableCommand {
         from: try from.map(StartingWeights.open), loading: ProgressBar.loading)
       ProgressBar.report(trainer.brokenPhotographs)
       let bar = ProgressBar(quiet: quiet)
-      let end = try trainer.run(shouldStop: { Interruption.isRequested }) { bar.show($0) }
+      let end = try trainer.run(threads: threads, shouldStop: { Interruption.isRequested }) { bar.show($0) }
       bar.finish()
       return end
     }

@@ -14,18 +14,20 @@ struct TrainCore: AsyncParsableCommand {
   @Option(
     help: "Start from published weights: registry/NAME@VERSION, NAME@VERSION of the store, or a safetensors file.")
   var from: String?
+  @Option(help: "Compute threads: a number, or auto for the cores that other programs leave free.")
+  var threads: ThreadCount = .all
   @Flag(help: "No progress on stderr.") var quiet = false
 
   func run() async throws {
     let recipe = try CoreRecipe(parsing: try readText(recipe), source: recipe)
     let folder = RunFolder(named: run ?? recipe.runName)
-    let (from, quiet) = (from, quiet)
+    let (from, threads, quiet) = (from, threads, quiet)
     let end = try await Compute.run { () throws in
       let trainer = try CoreTrainer(
         recipe, in: folder, from: try from.map(StartingWeights.open), loading: ProgressBar.loading)
       ProgressBar.report(trainer.brokenPhotographs)
       let bar = ProgressBar(quiet: quiet)
-      let end = try trainer.run(shouldStop: { Interruption.isRequested }) { bar.show($0) }
+      let end = try trainer.run(threads: threads, shouldStop: { Interruption.isRequested }) { bar.show($0) }
       bar.finish()
       return end
     }
