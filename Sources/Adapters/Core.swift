@@ -29,8 +29,17 @@ public struct Core: Sendable {
         .invalidValue, at: "\(place): network", "\(problem).", remedy: "Ask the publisher for a mended core.")
     }
     self.digest = digest
+    let weights = try SafetensorsFile(path: bundle.weights.path)
+    // Before memory is asked for: a manifest of a few lines can describe a network of many gigabytes.
+    let found = weights.elementCount
+    guard found == configuration.parameterCount else {
+      throw BundleError(
+        .wrongShape, at: weights.path,
+        "The weights are \(found) numbers, the network that the manifest describes has \(configuration.parameterCount).",
+        remedy: "Ask the publisher for a mended core.")
+    }
     network = UNet(configuration)
-    try Weights.load(network.parameters, from: try SafetensorsFile(path: bundle.weights.path))
+    try Weights.load(network.parameters, from: weights)
     for parameter in network.parameters { parameter.isTrainable = false }
   }
 }

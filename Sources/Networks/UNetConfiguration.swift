@@ -24,8 +24,31 @@ public struct UNetConfiguration: Codable, Hashable, Sendable {
   /// Heights and widths must be multiples of this.
   public var granularity: Int { fold << max(0, channels.count - 1) }
 
+  /// Numbers in its weights file, known without making the network. Every factor is bounded by ``problem``, so that this
+  /// does not overflow for a configuration that has none.
+  public var parameterCount: Int {
+    func dense(_ i: Int, _ o: Int, kernel: Int = 1) -> Int { i * o * kernel * kernel + o }
+    func block(_ i: Int, _ o: Int) -> Int {
+      i + o + dense(i, o, kernel: 3) + dense(o, o, kernel: 3) + dense(embedding, 2 * o) + (i == o ? 0 : dense(i, o))
+    }
+    let picture = pictureChannels * fold * fold
+    guard let (finest, coarsest) = channels.first.flatMap({ first in channels.last.map { (first, $0) } }) else {
+      return 0
+    }
+    var count = 2 * dense(embedding, embedding) + dense(picture, finest, kernel: 3)
+    for (level, (width, blocks)) in zip(channels, blocks).enumerated() {
+      count += block(level > 0 ? channels[level - 1] : width, width) + (blocks - 1) * block(width, width)
+      count += blocks * block(2 * width, width)
+      if level > 0 {
+        count += dense(channels[level - 1], channels[level - 1], kernel: 3) + dense(width, channels[level - 1])
+      }
+    }
+    return count + middle * block(coarsest, coarsest) + finest + dense(finest, picture, kernel: 3)
+  }
+
   /// What is wrong with it, in a sentence; `nil` when a network can be made.
   public var problem: String? {
+    if channels.count > 8 { return "channels must list at most 8 levels, found \(channels.count)" }
     if channels.isEmpty || channels.contains(where: { $0 < 1 || $0 > 2048 }) {
       return "channels must list one width from 1 to 2048 for each level, found \(channels)"
     }

@@ -30,6 +30,20 @@ import Testing
     }
   }
 
+  @Test("two trainings in one folder: the second is refused, and the first goes on")
+  func lock() throws {
+    try withFolder { path in
+      let run = RunFolder(at: URL(filePath: "\(path)/run"))
+      var refused: TrainingError?
+      let end = try Toy.train(Toy.coreRecipe(), in: run) { step in
+        guard step == 2 else { return }
+        refused = #expect(throws: TrainingError.self) { try Toy.train(Toy.coreRecipe(), in: run) }
+      }
+      #expect(refused?.code == .run && refused?.reason.contains("at work") == true)
+      #expect(end == .finished)
+    }
+  }
+
   @Test("two threads resume to the same bits, too")
   func resumeOnThreads() throws {
     try withFolder { path in

@@ -99,8 +99,8 @@ public import Tensor
     let options = recipe.distillation
     let times =
       switch options.times {
-      case .common: draw.commonTime(from: options.gap, to: options.latest)
-      case .stratified: draw.times(from: options.gap, to: options.latest)
+      case .common: draw.commonTime(from: options.firstTime, to: options.latest)
+      case .stratified: draw.times(from: options.firstTime, to: options.latest)
       }
     var values: [String: Double] = [:]
     let (loss, gradients) = try withGradients {

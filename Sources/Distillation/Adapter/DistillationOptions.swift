@@ -30,7 +30,10 @@ public struct DistillationOptions: Codable, Hashable, Sendable {
   public var times = Times.common
   /// `t − s` in time units; the paper's is one step of 1,000.
   public var gap = 0.001
-  /// Times are drawn from `gap … latest`; below 1 for tasks that start from a picture.
+  /// Times are drawn from `first … latest`; `nil` stands for the gap, as in the paper. A wide gap would leave the last steps
+  /// of a long sampling untrained; there `s` stops at `earliest`.
+  public var first: Double?
+  /// Below 1 for tasks that start from a picture.
   public var latest = 1.0
   /// The smallest `s`: at no noise there is no noise to predict.
   public var earliest = 0.0
@@ -41,12 +44,17 @@ public struct DistillationOptions: Codable, Hashable, Sendable {
 
   public init() {}
 
+  /// The smallest time that is drawn.
+  var firstTime: Double { first ?? gap }
+
   /// What is wrong, in a sentence.
   var problem: String? {
     if !(gap > 0 && gap < 1) { return "gap must be between 0 and 1, found \(gap)" }
-    if !(latest > gap && latest <= 1) { return "latest must be above gap and at most 1, found \(latest)" }
-    // With t from gap on, a larger earliest would put s above t.
-    if !(earliest >= 0 && earliest <= gap) { return "earliest must be from 0 to gap, \(gap), found \(earliest)" }
+    let first = firstTime
+    if !(latest > first && latest <= 1) { return "latest must be above \(first) and at most 1, found \(latest)" }
+    if !(first > 0) { return "first must be above 0, found \(first)" }
+    // Otherwise s would come after t.
+    if !(earliest >= 0 && earliest <= first) { return "earliest must be from 0 to \(first), found \(earliest)" }
     if !(targetDecay >= 0 && targetDecay <= 1) { return "target-decay must be from 0 to 1, found \(targetDecay)" }
     let weights = [consistency, guidance, velocity]
     if !weights.allSatisfy({ $0 >= 0 && $0.isFinite }) || weights.allSatisfy({ $0 == 0 }) {

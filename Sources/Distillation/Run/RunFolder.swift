@@ -33,6 +33,24 @@ public struct RunFolder: Sendable {
     url.appending(path: "sheets").appending(path: String(format: "%09d.png", samples))
   }
 
+  /// Keeps the folder for one training until the value is gone; a lock of the system's, so it ends with the process.
+  /// - Throws: `TrainingError` when another process trains there.
+  func lock() throws(TrainingError) -> FileHandle {
+    let file = open(url.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard file >= 0 else {
+      throw TrainingError(
+        .run, at: url.path, "The run folder cannot be locked: \(String(cString: strerror(errno))).",
+        remedy: "Set CODI_RUNS to a folder that can be written.")
+    }
+    let handle = FileHandle(fileDescriptor: file, closeOnDealloc: true)
+    guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
+      throw TrainingError(
+        .run, at: url.path, "Another codi train is at work in this run folder.",
+        remedy: "Wait for it, stop it, or name another run with --run NAME.")
+    }
+    return handle
+  }
+
   /// Refuses to mix two recipes in one run; nothing is written.
   ///
   /// Recipes are compared as values, so that a key that a newer program adds, with its default, does not end old runs.

@@ -58,6 +58,8 @@ public enum TrainingEnd: Sendable, Hashable { case finished, stopped }
     threads: ThreadCount = .all, step: (Int) throws -> Outcome, afterStep: () throws -> Void = {},
     sheet: () throws -> Bitmap?, shouldStop: () -> Bool, report: (TrainingProgress) -> Void
   ) throws -> TrainingEnd {
+    let lock = try folder.lock()
+    defer { withExtendedLifetime(lock) {} }
     Checkpoint.removeStale(beside: folder.checkpoint)
     counters = Checkpoint.Progress()
     if folder.hasCheckpoint {
