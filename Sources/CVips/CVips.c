@@ -148,13 +148,12 @@ static cmsUInt32Number layout(int channels, int alpha, int bits) {
   return COLORSPACE_SH(space) | CHANNELS_SH(channels) | EXTRA_SH(alpha) | BYTES_SH(bits / 8);
 }
 
-/* Takes `count` pixels between a profile and sRGB; 0, or -1 when the profile cannot be used. Not through libvips,
-   whose transforms interpolate in a coarse lattice (dark saturated colours move by up to 15 levels): NOOPTIMIZE
+/* Between a profile and sRGB; null, or -1, when the profile cannot be used. Not through libvips, whose transforms interpolate in a coarse lattice (dark saturated colours move by up to 15 levels): NOOPTIMIZE
    forbids that. */
-static int transform(const void *profile, size_t length, int to_srgb, const void *in, cmsUInt32Number in_layout,
-                     void *out, cmsUInt32Number out_layout, size_t count) {
+static cmsHTRANSFORM transform_open(const void *profile, size_t length, int to_srgb, cmsUInt32Number in_layout,
+                                    cmsUInt32Number out_layout) {
   cmsHPROFILE own = cmsOpenProfileFromMem(profile, (cmsUInt32Number)length);
-  if (!own) return -1;
+  if (!own) return NULL;
   cmsHPROFILE srgb = cmsCreate_sRGBProfile();
   cmsHTRANSFORM chain =
       srgb ? cmsCreateTransform(to_srgb ? own : srgb, in_layout, to_srgb ? srgb : own, out_layout,
@@ -163,6 +162,12 @@ static int transform(const void *profile, size_t length, int to_srgb, const void
            : NULL;
   if (srgb) cmsCloseProfile(srgb);
   cmsCloseProfile(own);
+  return chain;
+}
+
+static int transform(const void *profile, size_t length, int to_srgb, const void *in, cmsUInt32Number in_layout,
+                     void *out, cmsUInt32Number out_layout, size_t count) {
+  cmsHTRANSFORM chain = transform_open(profile, length, to_srgb, in_layout, out_layout);
   if (!chain) return -1;
   size_t in_pixel = (T_CHANNELS(in_layout) + T_EXTRA(in_layout)) * T_BYTES(in_layout);
   size_t out_pixel = (T_CHANNELS(out_layout) + T_EXTRA(out_layout)) * T_BYTES(out_layout);
@@ -258,24 +263,27 @@ static void keep_profile(const void *bytes, size_t length, cv_picture *picture) 
   vips_area_unref(VIPS_AREA(srgb));
 }
 
-/* To three channels of sRGB. A profile is used only when the picture has one: asking libvips for sRGB shifts the
-   colours of an untagged picture. A profile that cannot be used counts as none. */
-static int colour(VipsImage **image, int bits, cv_picture *picture) {
-  VipsImage *next = NULL;
-  VipsInterpretation space = (*image)->Type;
+/* The profile to take the picture's colours through: 1 when there is one, 0 when it is sRGB's, so that nothing is to be
+   done, -1 when there is none. It is used only when the picture has one: asking libvips for sRGB shifts the colours of an
+   untagged picture. A profile that cannot be used counts as none. */
+static int usable_profile(VipsImage *image, int channels, const void **bytes, size_t *length) {
+  VipsInterpretation space = image->Type;
   int device = space == VIPS_INTERPRETATION_sRGB || space == VIPS_INTERPRETATION_RGB ||
                space == VIPS_INTERPRETATION_RGB16 || space == VIPS_INTERPRETATION_B_W ||
                space == VIPS_INTERPRETATION_GREY16 || space == VIPS_INTERPRETATION_CMYK;
+  if (!device || !vips_image_get_typeof(image, VIPS_META_ICC_NAME) ||
+      vips_image_get_blob(image, VIPS_META_ICC_NAME, bytes, length) || profile_channels(*bytes, *length) != channels)
+    return -1;
+  return cv_profile_is_srgb(*bytes, *length) != 1;
+}
+
+/* To three channels of sRGB. */
+static int colour(VipsImage **image, int bits) {
+  VipsImage *next = NULL;
   const void *bytes;
   size_t length;
-  if (device && vips_image_get_typeof(*image, VIPS_META_ICC_NAME) &&
-      !vips_image_get_blob(*image, VIPS_META_ICC_NAME, &bytes, &length) &&
-      profile_channels(bytes, length) == (*image)->Bands) {
-    int same = cv_profile_is_srgb(bytes, length) == 1;
-    if (same) {
-      keep_profile(bytes, length, picture);
-    } else if (!to_srgb(*image, &next, bits, bytes, length)) {
-      keep_profile(bytes, length, picture);
+  if (usable_profile(*image, (*image)->Bands, &bytes, &length) > 0) {
+    if (!to_srgb(*image, &next, bits, bytes, length)) {
       advance(image, next);
       return 0;
     }
@@ -295,13 +303,46 @@ static int flatten_on_white(VipsImage *in, VipsImage **out, double white) {
   return result;
 }
 
-cv_status cv_decode(const cv_input *input, int32_t shrink, int32_t opaque, cv_picture *picture, char *error,
-                    size_t size) {
+/* Whatever has neither 8 nor 16 bits a channel becomes RGB of 16. */
+static int to_depth(VipsImage **image) {
+  if ((*image)->BandFmt == VIPS_FORMAT_UCHAR || (*image)->BandFmt == VIPS_FORMAT_USHORT) return 0;
+  VipsImage *next = NULL;
+  if (vips_colourspace(*image, &next, VIPS_INTERPRETATION_RGB16, NULL)) return -1;
+  advance(image, next);
+  return 0;
+}
+
+/* Takes a last channel of opacity apart, so that no colour conversion touches it. */
+static int split_alpha(VipsImage **image, VipsImage **alpha) {
+  VipsImage *next = NULL;
+  if (!vips_image_hasalpha(*image)) return 0;
+  if (vips_extract_band(*image, alpha, (*image)->Bands - 1, NULL) ||
+      vips_extract_band(*image, &next, 0, "n", (*image)->Bands - 1, NULL))
+    return -1;
+  advance(image, next);
+  return 0;
+}
+
+static int join_alpha(VipsImage **image, VipsImage *alpha, int bits) {
+  VipsImage *joined = NULL, *next = NULL;
+  if (!alpha) return 0;
+  if (vips_bandjoin2(*image, alpha, &joined, NULL)) return -1;
+  advance(image, joined);
+  if (vips_copy(*image, &next, "interpretation", bits == 16 ? VIPS_INTERPRETATION_RGB16 : VIPS_INTERPRETATION_sRGB,
+                NULL))
+    return -1;
+  advance(image, next);
+  return 0;
+}
+
+static const char wrong_channels[] = "its channels are neither grey nor RGB nor CMYK";
+
+cv_status cv_decode(const cv_input *input, int32_t shrink, cv_picture *picture, char *error, size_t size) {
   memset(picture, 0, sizeof *picture);
   cv_status status = ready(error, size);
   if (status) return status;
   VipsImage *image, *next = NULL, *alpha = NULL;
-  const char *format;
+  const char *format, *text = NULL;
   int32_t shrunk;
   if ((status = open_input(input, shrink, &image, &format, &shrunk, error, size))) return status;
 
@@ -310,68 +351,135 @@ cv_status cv_decode(const cv_input *input, int32_t shrink, int32_t opaque, cv_pi
     next = NULL; \
     if (call) { \
       if (next) g_object_unref(next); \
-      if (alpha) g_object_unref(alpha); \
-      g_object_unref(image); \
-      return fail(kind, NULL, error, size); \
+      status = kind; \
+      goto end; \
     } \
+    if (next) advance(&image, next); \
   } while (0)
 
-  if (!opaque) keep_metadata(image, picture);
   STEP(cv_status_damaged, !(next = vips_image_copy_memory(image))); /* every pixel is decoded here */
-  advance(&image, next);
   STEP(cv_status_damaged, vips_autorot(image, &next, NULL));
-  advance(&image, next);
-  if (image->BandFmt != VIPS_FORMAT_UCHAR && image->BandFmt != VIPS_FORMAT_USHORT) {
-    STEP(cv_status_unsupported, vips_colourspace(image, &next, VIPS_INTERPRETATION_RGB16, NULL));
-    advance(&image, next);
-  }
+  STEP(cv_status_unsupported, to_depth(&image));
   int bits = deep(image) ? 16 : 8;
-  if (vips_image_hasalpha(image)) { /* apart, so that no colour conversion touches it */
-    STEP(cv_status_unsupported, vips_extract_band(image, &next, image->Bands - 1, NULL));
-    alpha = next;
-    STEP(cv_status_unsupported, vips_extract_band(image, &next, 0, "n", image->Bands - 1, NULL));
-    advance(&image, next);
-  }
-  STEP(cv_status_unsupported, colour(&image, bits, picture));
+  STEP(cv_status_unsupported, split_alpha(&image, &alpha));
+  STEP(cv_status_unsupported, colour(&image, bits));
   if (image->Bands != 3) {
-    if (alpha) g_object_unref(alpha);
-    g_object_unref(image);
-    return fail(cv_status_unsupported, "its channels are neither grey nor RGB nor CMYK", error, size);
+    text = wrong_channels;
+    status = cv_status_unsupported;
+    goto end;
   }
-  if (alpha) {
-    STEP(cv_status_failed, vips_bandjoin2(image, alpha, &next, NULL));
-    advance(&image, next);
-    STEP(cv_status_failed, vips_copy(image, &next, "interpretation",
-                                     bits == 16 ? VIPS_INTERPRETATION_RGB16 : VIPS_INTERPRETATION_sRGB, NULL));
-    advance(&image, next);
-    g_object_unref(alpha);
-    alpha = NULL;
-    if (opaque) {
-      STEP(cv_status_failed, flatten_on_white(image, &next, bits == 16 ? 65535 : 255));
-      advance(&image, next);
-    }
-  }
-  if (shrink > shrunk) {
-    STEP(cv_status_failed, vips_shrink(image, &next, shrink, shrink, NULL));
-    advance(&image, next);
-  }
-  if (opaque && bits == 16) {
-    STEP(cv_status_failed, vips_linear1(image, &next, 1.0 / 257, 0.5, NULL));
-    advance(&image, next);
-    bits = 8;
-  }
-  STEP(cv_status_failed, vips_cast(image, &next, bits == 16 ? VIPS_FORMAT_USHORT : VIPS_FORMAT_UCHAR, NULL));
-  advance(&image, next);
+  STEP(cv_status_failed, join_alpha(&image, alpha, bits));
+  if (alpha) STEP(cv_status_failed, flatten_on_white(image, &next, bits == 16 ? 65535 : 255));
+  if (shrink > shrunk) STEP(cv_status_failed, vips_shrink(image, &next, shrink, shrink, NULL));
+  if (bits == 16) STEP(cv_status_failed, vips_linear1(image, &next, 1.0 / 257, 0.5, NULL));
+  STEP(cv_status_failed, vips_cast(image, &next, VIPS_FORMAT_UCHAR, NULL));
   size_t length;
   picture->pixels = vips_image_write_to_memory(image, &length);
   picture->width = image->Xsize;
   picture->height = image->Ysize;
   picture->bands = image->Bands;
-  picture->bits = bits;
+  picture->bits = 8;
+  if (!picture->pixels) status = cv_status_damaged;
+end:
+  if (alpha) g_object_unref(alpha);
   g_object_unref(image);
-  if (!picture->pixels) return fail(cv_status_damaged, NULL, error, size);
-  return cv_status_ok;
+  return status ? fail(status, text, error, size) : cv_status_ok;
+}
+
+/* MARK: decode row by row */
+
+struct cv_reader {
+  VipsImage *image;
+  cmsHTRANSFORM chain; /* to sRGB; null where the image is sRGB already */
+  size_t row;          /* bytes of a row that is handed out */
+  int32_t next;
+};
+
+cv_status cv_reader_open(const cv_input *input, cv_reader **reader, cv_picture *picture, char *error, size_t size) {
+  memset(picture, 0, sizeof *picture);
+  *reader = NULL;
+  cv_status status = ready(error, size);
+  if (status) return status;
+  VipsImage *image, *next = NULL, *alpha = NULL;
+  const char *format, *text = NULL;
+  int32_t shrunk;
+  cmsHTRANSFORM chain = NULL;
+  if ((status = open_input(input, 1, &image, &format, &shrunk, error, size))) return status;
+
+  keep_metadata(image, picture);
+  if (vips_image_get_orientation(image) > 1) { /* rows come in another order, so every pixel is needed first */
+    STEP(cv_status_damaged, !(next = vips_image_copy_memory(image)));
+    STEP(cv_status_damaged, vips_autorot(image, &next, NULL));
+  }
+  STEP(cv_status_unsupported, to_depth(&image));
+  int bits = deep(image) ? 16 : 8;
+  int has_alpha = vips_image_hasalpha(image);
+  const void *bytes;
+  size_t length;
+  int channels = image->Bands - has_alpha;
+  int foreign = usable_profile(image, channels, &bytes, &length);
+  if (foreign > 0) chain = transform_open(bytes, length, 1, layout(channels, has_alpha, bits), layout(3, has_alpha, bits));
+  if (foreign >= 0 && (chain || foreign == 0)) keep_profile(bytes, length, picture);
+  vips_error_clear();
+  if (!chain) {
+    STEP(cv_status_unsupported, split_alpha(&image, &alpha));
+    STEP(cv_status_unsupported, vips_colourspace(image, &next, bits == 16 ? VIPS_INTERPRETATION_RGB16 : VIPS_INTERPRETATION_sRGB, NULL));
+    if (image->Bands != 3) {
+      text = wrong_channels;
+      status = cv_status_unsupported;
+      goto end;
+    }
+    STEP(cv_status_failed, join_alpha(&image, alpha, bits));
+  }
+  STEP(cv_status_failed, vips_cast(image, &next, bits == 16 ? VIPS_FORMAT_USHORT : VIPS_FORMAT_UCHAR, NULL));
+  picture->width = image->Xsize;
+  picture->height = image->Ysize;
+  picture->bands = 3 + has_alpha;
+  picture->bits = bits;
+  cv_reader *made = g_new0(cv_reader, 1);
+  made->image = g_object_ref(image);
+  made->row = (size_t)picture->width * (size_t)picture->bands * (size_t)(bits / 8);
+  made->chain = chain;
+  chain = NULL;
+  *reader = made;
+end:
+  if (chain) cmsDeleteTransform(chain);
+  if (alpha) g_object_unref(alpha);
+  g_object_unref(image);
+  if (status) cv_picture_free(picture);
+  return status ? fail(status, text, error, size) : cv_status_ok;
 #undef STEP
+}
+
+cv_status cv_reader_rows(cv_reader *reader, int32_t count, void *pixels, char *error, size_t size) {
+  enum { strip = 16 };
+  VipsImage *image = reader->image;
+  VipsRegion *region = vips_region_new(image); /* belongs to the calling thread, which may change between calls */
+  char *to = pixels;
+  cv_status status = cv_status_ok;
+  while (count > 0 && !status) {
+    VipsRect part = {0, reader->next, image->Xsize, MIN(count, strip)};
+    if (reader->next + part.height > image->Ysize || vips_region_prepare(region, &part)) {
+      status = cv_status_damaged;
+      break;
+    }
+    for (int y = 0; y < part.height; y++, to += reader->row) {
+      const void *row = VIPS_REGION_ADDR(region, 0, part.top + y);
+      if (reader->chain) cmsDoTransform(reader->chain, row, to, (cmsUInt32Number)image->Xsize);
+      else memcpy(to, row, reader->row);
+    }
+    reader->next += part.height;
+    count -= part.height;
+  }
+  g_object_unref(region);
+  return status ? fail(status, NULL, error, size) : cv_status_ok;
+}
+
+void cv_reader_close(cv_reader *reader) {
+  if (!reader) return;
+  g_object_unref(reader->image);
+  if (reader->chain) cmsDeleteTransform(reader->chain);
+  g_free(reader);
 }
 
 void cv_picture_free(cv_picture *picture) {
@@ -404,66 +512,217 @@ static void give_metadata(VipsImage *image, const cv_picture *picture) {
   }
 }
 
-cv_status cv_encode(const cv_picture *picture, cv_format format, int32_t quality, int32_t bits, int32_t convert,
-                    void **bytes, size_t *length, char *error, size_t size) {
-  *bytes = NULL;
-  *length = 0;
-  cv_status status = ready(error, size);
-  if (status) return status;
-  size_t count = (size_t)picture->width * picture->height, stored = count * picture->bands * (bits / 8);
-  const void *pixels = picture->pixels;
-  void *converted = NULL;
-  if (convert) {
-    int alpha = picture->bands - 3;
-    converted = g_try_malloc(stored);
-    if (!converted || transform(picture->profile.bytes, picture->profile.length, 0, pixels,
-                                layout(3, alpha, picture->bits), converted, layout(3, alpha, bits), count)) {
-      g_free(converted);
-      return fail(cv_status_failed, "colours cannot be converted to its ICC profile", error, size);
-    }
-    pixels = converted;
-  }
-  VipsImage *plain = vips_image_new_from_memory(pixels, stored, picture->width, picture->height, picture->bands,
-                                                bits == 16 ? VIPS_FORMAT_USHORT : VIPS_FORMAT_UCHAR);
-  VipsImage *image = NULL; /* metadata may be set on a copy alone */
-  if (!plain || vips_copy(plain, &image, "interpretation",
-                          bits == 16 ? VIPS_INTERPRETATION_RGB16 : VIPS_INTERPRETATION_sRGB, "xres",
-                          picture->x_per_mm > 0 ? picture->x_per_mm : 1.0, "yres",
-                          picture->y_per_mm > 0 ? picture->y_per_mm : 1.0, NULL)) {
-    if (plain) g_object_unref(plain);
-    g_free(converted);
-    return fail(cv_status_failed, NULL, error, size);
-  }
-  give_metadata(image, picture);
-
-  int bare = !picture->profile.length && !picture->exif.length && !picture->xmp.length && !picture->fields.length &&
-             picture->x_per_mm <= 0;
-  int failed = 1;
+/* Writes a finished or a growing image; 0, or -1 with libvips's error set. */
+static int save(VipsImage *image, VipsTarget *target, cv_format format, int32_t quality, int bare) {
   switch (format) {
   case cv_format_png:
-    failed = vips_pngsave_buffer(image, bytes, length, "compression", 6, "filter", VIPS_FOREIGN_PNG_FILTER_ALL, "strip",
-                                 bare, NULL);
-    break;
+    return vips_pngsave_target(image, target, "compression", 6, "filter", VIPS_FOREIGN_PNG_FILTER_ALL, "strip", bare,
+                               NULL);
   case cv_format_jpeg:
-    failed = vips_jpegsave_buffer(image, bytes, length, "Q", quality, "optimize_coding", TRUE, "strip", bare, NULL);
-    break;
+    return vips_jpegsave_target(image, target, "Q", quality, "optimize_coding", TRUE, "strip", bare, NULL);
   case cv_format_webp:
-    failed = vips_webpsave_buffer(image, bytes, length, "Q", quality, "lossless", quality >= 100, "strip", bare, NULL);
-    break;
+    return vips_webpsave_target(image, target, "Q", quality, "lossless", quality >= 100, "strip", bare, NULL);
   case cv_format_tiff:
-    failed = vips_tiffsave_buffer(image, bytes, length, "compression", VIPS_FOREIGN_TIFF_COMPRESSION_DEFLATE,
-                                  "predictor", VIPS_FOREIGN_TIFF_PREDICTOR_HORIZONTAL, "strip", bare, NULL);
-    break;
+    return vips_tiffsave_target(image, target, "compression", VIPS_FOREIGN_TIFF_COMPRESSION_DEFLATE, "predictor",
+                                VIPS_FOREIGN_TIFF_PREDICTOR_HORIZONTAL, "strip", bare, NULL);
   }
-  g_object_unref(image);
-  g_object_unref(plain);
-  g_free(converted);
-  if (failed) {
-    cv_bytes_free(*bytes);
-    *bytes = NULL;
-    return fail(cv_status_failed, NULL, error, size);
+  return -1;
+}
+
+/* 1 when there is nothing to write beside the pixels. */
+static int is_bare(const cv_picture *picture) {
+  return !picture->profile.length && !picture->exif.length && !picture->xmp.length && !picture->fields.length &&
+         picture->x_per_mm <= 0;
+}
+
+/* One block of rows on its way to the encoder. */
+typedef struct block {
+  int32_t first, rows;
+  struct block *next;
+  char pixels[];
+} block;
+
+struct cv_writer {
+  VipsImage *image;
+  VipsTarget *target;
+  cv_format format;
+  int32_t quality, bare;
+  size_t row; /* bytes */
+  cmsHTRANSFORM chain; /* from sRGB; null where nothing is to be converted */
+  size_t source_row;
+  pthread_t thread;
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  block *head, *tail; /* guarded by `lock`, as all that follows */
+  int32_t pushed, waiting, hungry, ended, aborted;
+  int failed;
+  char text[512];
+};
+
+/* What libvips calls for the pixels of `out->valid`; requests come from top to bottom, so what lies above is let go. */
+static int generate(VipsRegion *out, void *sequence, void *data, void *unused, gboolean *stop) {
+  (void)sequence, (void)unused, (void)stop;
+  cv_writer *writer = data;
+  VipsRect area = out->valid;
+  size_t pixel = VIPS_IMAGE_SIZEOF_PEL(writer->image);
+  pthread_mutex_lock(&writer->lock);
+  while (writer->head && writer->head->first + writer->head->rows <= area.top) {
+    block *old = writer->head;
+    if (!(writer->head = old->next)) writer->tail = NULL;
+    writer->waiting--;
+    g_free(old);
+    pthread_cond_broadcast(&writer->changed);
   }
+  int result = 0;
+  for (int y = area.top; y < area.top + area.height && !result; y++) {
+    while (y >= writer->pushed && !writer->aborted) {
+      writer->hungry = 1;
+      pthread_cond_broadcast(&writer->changed);
+      pthread_cond_wait(&writer->changed, &writer->lock);
+    }
+    writer->hungry = 0;
+    block *at = writer->head;
+    while (at && at->first + at->rows <= y) at = at->next;
+    if (writer->aborted || !at || at->first > y) {
+      vips_error("codi", writer->aborted ? "abandoned" : "rows were asked for out of order");
+      result = -1;
+    } else {
+      memcpy(VIPS_REGION_ADDR(out, area.left, y), at->pixels + (size_t)(y - at->first) * writer->row + area.left * pixel,
+             area.width * pixel);
+    }
+  }
+  pthread_mutex_unlock(&writer->lock);
+  return result;
+}
+
+static void *encode(void *data) {
+  cv_writer *writer = data;
+  int failed = save(writer->image, writer->target, writer->format, writer->quality, writer->bare);
+  pthread_mutex_lock(&writer->lock);
+  writer->failed = failed;
+  if (failed) fail(cv_status_failed, NULL, writer->text, sizeof writer->text);
+  writer->ended = 1;
+  pthread_cond_broadcast(&writer->changed);
+  pthread_mutex_unlock(&writer->lock);
+  vips_thread_shutdown();
+  return NULL;
+}
+
+cv_status cv_writer_open(const cv_picture *picture, cv_format format, int32_t quality, int32_t bits, int32_t convert,
+                         int descriptor, cv_writer **writer, char *error, size_t size) {
+  *writer = NULL;
+  cv_status status = ready(error, size);
+  if (status) return status;
+  int alpha = picture->bands - 3;
+  cmsHTRANSFORM chain = NULL;
+  if (convert && !(chain = transform_open(picture->profile.bytes, picture->profile.length, 0,
+                                          layout(3, alpha, picture->bits), layout(3, alpha, bits))))
+    return fail(cv_status_failed, "colours cannot be converted to its ICC profile", error, size);
+  VipsImage *image = vips_image_new();
+  VipsTarget *target = descriptor >= 0 ? vips_target_new_to_descriptor(descriptor) : vips_target_new_to_memory();
+  cv_writer *made = g_new0(cv_writer, 1);
+  vips_image_init_fields(image, picture->width, picture->height, picture->bands,
+                         bits == 16 ? VIPS_FORMAT_USHORT : VIPS_FORMAT_UCHAR, VIPS_CODING_NONE,
+                         bits == 16 ? VIPS_INTERPRETATION_RGB16 : VIPS_INTERPRETATION_sRGB,
+                         picture->x_per_mm > 0 ? picture->x_per_mm : 1.0, picture->y_per_mm > 0 ? picture->y_per_mm : 1.0);
+  *made = (cv_writer){.image = image, .target = target, .format = format, .quality = quality, .bare = is_bare(picture),
+                      .row = (size_t)picture->width * picture->bands * (bits / 8), .chain = chain,
+                      .source_row = (size_t)picture->width * picture->bands * (picture->bits / 8)};
+  pthread_mutex_init(&made->lock, NULL);
+  pthread_cond_init(&made->changed, NULL);
+  give_metadata(image, picture);
+  if (!target || vips_image_pipelinev(image, VIPS_DEMAND_STYLE_THINSTRIP, NULL) ||
+      vips_image_generate(image, NULL, generate, NULL, made, NULL) ||
+      pthread_create(&made->thread, NULL, encode, made)) {
+    made->ended = 2; /* no thread to wait for */
+    fail(cv_status_failed, NULL, error, size);
+    cv_writer_close(made);
+    return cv_status_failed;
+  }
+  *writer = made;
   return cv_status_ok;
+}
+
+/* What the encoder said, once it has ended. */
+static cv_status writer_status(cv_writer *writer, char *error, size_t size) {
+  if (!writer->failed) return cv_status_ok;
+  if (error && size) g_strlcpy(error, writer->text, size);
+  return cv_status_failed;
+}
+
+cv_status cv_writer_rows(cv_writer *writer, const void *pixels, int32_t count, char *error, size_t size) {
+  enum { ahead = 2 }; /* blocks that may wait for the encoder, beside the one that it is at */
+  block *added = g_try_malloc(sizeof(block) + (size_t)count * writer->row);
+  if (!added) {
+    if (error && size) g_strlcpy(error, "out of memory", size);
+    return cv_status_failed;
+  }
+  if (writer->chain)
+    for (int32_t y = 0; y < count; y++)
+      cmsDoTransform(writer->chain, (const char *)pixels + (size_t)y * writer->source_row,
+                     added->pixels + (size_t)y * writer->row, (cmsUInt32Number)writer->image->Xsize);
+  else
+    memcpy(added->pixels, pixels, (size_t)count * writer->row);
+  pthread_mutex_lock(&writer->lock);
+  /* One request may take more rows than the blocks that usually wait hold together. */
+  while (writer->waiting > ahead && !writer->hungry && !writer->ended) pthread_cond_wait(&writer->changed, &writer->lock);
+  cv_status status = cv_status_ok;
+  if (writer->ended) {
+    status = writer_status(writer, error, size);
+    g_free(added);
+  } else {
+    *added = (block){.first = writer->pushed, .rows = count, .next = NULL};
+    if (writer->tail) writer->tail->next = added;
+    else writer->head = added;
+    writer->tail = added;
+    writer->pushed += count;
+    writer->waiting++;
+    pthread_cond_broadcast(&writer->changed);
+  }
+  pthread_mutex_unlock(&writer->lock);
+  return status;
+}
+
+static void join(cv_writer *writer) {
+  if (writer->ended == 2) return;
+  pthread_join(writer->thread, NULL);
+  writer->ended = 2;
+}
+
+cv_status cv_writer_finish(cv_writer *writer, char *error, size_t size) {
+  join(writer);
+  return writer_status(writer, error, size);
+}
+
+void *cv_writer_take_bytes(cv_writer *writer, size_t *length) {
+  VipsBlob *blob = NULL; /* filled when the encoder ends the target */
+  g_object_get(writer->target, "blob", &blob, NULL);
+  *length = 0;
+  if (!blob) return NULL;
+  const void *bytes = vips_blob_get(blob, length);
+  void *copy = g_memdup2(bytes, *length);
+  vips_area_unref(VIPS_AREA(blob));
+  return copy;
+}
+
+void cv_writer_close(cv_writer *writer) {
+  if (!writer) return;
+  pthread_mutex_lock(&writer->lock);
+  writer->aborted = 1;
+  pthread_cond_broadcast(&writer->changed);
+  pthread_mutex_unlock(&writer->lock);
+  join(writer);
+  g_object_unref(writer->image);
+  if (writer->target) g_object_unref(writer->target);
+  while (writer->head) {
+    block *next = writer->head->next;
+    g_free(writer->head);
+    writer->head = next;
+  }
+  if (writer->chain) cmsDeleteTransform(writer->chain);
+  pthread_mutex_destroy(&writer->lock);
+  pthread_cond_destroy(&writer->changed);
+  g_free(writer);
 }
 
 void cv_bytes_free(void *bytes) { g_free(bytes); }

@@ -34,7 +34,7 @@ public func decodeBitmap(_ bytes: [UInt8], maximumPixels: Int = 100_000_000, shr
 {
   precondition([1, 2, 4, 8].contains(shrink), "shrink is 1, 2, 4 or 8")
   return try bytes.withInput(maximumPixels: maximumPixels) { input, text in
-    decode(&input, shrink: shrink, opaque: true, text) { raw in Bitmap(raw) }
+    decode(&input, shrink: shrink, text)
   }
 }
 
@@ -45,16 +45,7 @@ public func readBitmap(_ path: String, maximumPixels: Int = 100_000_000, shrink:
   precondition([1, 2, 4, 8].contains(shrink), "shrink is 1, 2, 4 or 8")
   try checkRegularFile(path)
   return try path.withInput(maximumPixels: maximumPixels) { input, text in
-    decode(&input, shrink: shrink, opaque: true, text) { raw in Bitmap(raw) }
-  }
-}
-
-/// Decodes a picture for conversion: upright, sRGB, alpha apart, 16 bits kept, with its profile and metadata.
-/// - Parameter maximumPixels: checked against the header before anything is decoded.
-public func readPicture(_ path: String, maximumPixels: Int = 500_000_000) throws(ImagingError) -> Picture {
-  try checkRegularFile(path)
-  return try path.withInput(maximumPixels: maximumPixels) { input, text in
-    decode(&input, shrink: 1, opaque: false, text) { raw in Picture(raw) }
+    decode(&input, shrink: shrink, text)
   }
 }
 
@@ -108,18 +99,17 @@ func withErrorText(_ body: (UnsafeMutablePointer<CChar>) -> Void) -> String {
   }
 }
 
-private func decode<Result>(
-  _ input: inout cv_input, shrink: Int, opaque: Bool, _ text: UnsafeMutablePointer<CChar>,
-  _ convert: (borrowing cv_picture) -> Result
-) -> (cv_status, Result?) {
+private func decode(
+  _ input: inout cv_input, shrink: Int, _ text: UnsafeMutablePointer<CChar>
+) -> (cv_status, Bitmap?) {
   var raw = cv_picture()
   defer { cv_picture_free(&raw) }
-  let status = cv_decode(&input, Int32(shrink), opaque ? 1 : 0, &raw, text, errorSize)
-  return (status, status == .ok ? convert(raw) : nil)
+  let status = cv_decode(&input, Int32(shrink), &raw, text, errorSize)
+  return (status, status == .ok ? Bitmap(raw) : nil)
 }
 
 /// Folders, devices and pipes are refused before libvips opens them: a pipe would wait for ever.
-private func checkRegularFile(_ path: String) throws(ImagingError) {
+func checkRegularFile(_ path: String) throws(ImagingError) {
   var status = stat()
   guard stat(path, &status) == 0 else {
     throw ImagingError(
@@ -155,41 +145,6 @@ extension Bitmap {
     let height = Int(raw.height)
     let pixels = UnsafeRawBufferPointer(start: raw.pixels, count: width * height * 3)
     self.init(width: width, height: height, pixels: [UInt8](pixels))
-  }
-}
-
-extension Picture {
-  fileprivate init(_ raw: borrowing cv_picture) {
-    let width = Int(raw.width)
-    let height = Int(raw.height)
-    let bands = Int(raw.bands)
-    let count = width * height
-    var pixels = [Float](repeating: 0, count: count * 3)
-    var alpha = bands == 4 ? [Float](repeating: 0, count: count) : nil
-    func split<Value: BinaryInteger>(_ values: UnsafePointer<Value>, maximum: Float) {
-      for i in 0..<count {
-        for c in 0..<3 { pixels[3 * i + c] = Float(values[bands * i + c]) / maximum }
-      }
-      if bands == 4 { alpha = (0..<count).map { Float(values[4 * $0 + 3]) / maximum } }
-    }
-    if raw.bits == 16 {
-      split(UnsafePointer(raw.pixels.assumingMemoryBound(to: UInt16.self)), maximum: 65535)
-    } else {
-      split(UnsafePointer(raw.pixels.assumingMemoryBound(to: UInt8.self)), maximum: 255)
-    }
-    var metadata = Metadata(exif: [UInt8](raw.exif), xmp: [UInt8](raw.xmp))
-    metadata.exifFields = [UInt8](raw.fields)
-    metadata.resolution = [raw.x_per_mm, raw.y_per_mm]
-    self.init(
-      width: width, height: height, pixels: pixels, alpha: alpha, bitDepth: raw.bits == 16 ? .sixteen : .eight,
-      iccProfile: [UInt8](raw.profile), metadata: metadata)
-  }
-}
-
-extension [UInt8] {
-  fileprivate init?(_ blob: cv_blob) {
-    guard let bytes = blob.bytes, blob.length > 0 else { return nil }
-    self.init(UnsafeRawBufferPointer(start: bytes, count: blob.length))
   }
 }
 

@@ -31,10 +31,12 @@ package enum ResamplingKernel: Int32, CaseIterable {
   }
 
   /// For each of `newSize` outputs: the first input and the weights, of sum 1.
-  private func rows(from size: Int, to newSize: Int) -> [(first: Int, weights: [Float])] {
+  private func rows(
+    from size: Int, to newSize: Int, outputs: Range<Int>? = nil
+  ) -> [(first: Int, weights: [Float])] {
     let factor = Double(size) / Double(newSize)
     let widening = max(factor, 1)
-    return (0..<newSize).map { output in
+    return (outputs ?? 0..<newSize).map { output in
       let centre = (Double(output) + 0.5) * factor
       let first = max(0, Int(centre - support * widening + 0.5))
       let end = min(size, max(first + 1, Int(centre + support * widening + 0.5)))
@@ -46,17 +48,18 @@ package enum ResamplingKernel: Int32, CaseIterable {
 
   /// Fills `target`, `[newHeight, newWidth, channels]`, from `source`, `[height, width, channels]`.
   ///
-  /// Strides are floats from one row to the next.
+  /// Strides are floats from one row to the next. With `outputs`, only these rows of the target are made, the first of them
+  /// at `target`; the inputs that they are made from are read.
   package func resample(
     _ source: UnsafePointer<Float>, stride: Int, width: Int, height: Int,
     to target: UnsafeMutablePointer<Float>, stride targetStride: Int, width newWidth: Int, height newHeight: Int,
-    channels: Int
+    channels: Int, outputs: Range<Int>? = nil
   ) {
     let columns = rows(from: width, to: newWidth)
     let count = width * channels
     withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { buffer in
       guard let line = buffer.baseAddress else { return }
-      for (row, taps) in rows(from: height, to: newHeight).enumerated() {
+      for (row, taps) in rows(from: height, to: newHeight, outputs: outputs).enumerated() {
         for index in 0..<count { line[index] = 0 }
         for (tap, weight) in taps.weights.enumerated() {
           let from = source + (taps.first + tap) * stride
@@ -80,19 +83,21 @@ package enum ResamplingKernel: Int32, CaseIterable {
 }
 
 extension ResamplingKernel {
-  /// A picture `[height, width, channels]` at another size. Values are not clamped.
+  /// A picture `[height, width, channels]` at another size, or some rows of it. Values are not clamped.
   package func resampled(
-    _ values: [Float], width: Int, height: Int, channels: Int, to size: (width: Int, height: Int)
+    _ values: [Float], width: Int, height: Int, channels: Int, to size: (width: Int, height: Int),
+    rows: Range<Int>? = nil
   ) -> [Float] {
-    [Float](unsafeUninitializedCapacity: size.width * size.height * channels) { buffer, initialised in
+    let count = size.width * (rows?.count ?? size.height) * channels
+    return [Float](unsafeUninitializedCapacity: count) { buffer, initialised in
       values.withUnsafeBufferPointer { from in
         if let from = from.baseAddress, let to = buffer.baseAddress {
           resample(
             from, stride: width * channels, width: width, height: height, to: to, stride: size.width * channels,
-            width: size.width, height: size.height, channels: channels)
+            width: size.width, height: size.height, channels: channels, outputs: rows)
         }
       }
-      initialised = size.width * size.height * channels
+      initialised = count
     }
   }
 }

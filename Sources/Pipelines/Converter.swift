@@ -29,8 +29,9 @@ public struct Converter: Sendable {
   private let sampler: Sampler
   private let conditionChannels: Int
 
-  /// Rows that go to the plugin in one call: its own memory stays small, and what neighbouring calls share cheap.
-  private static let bandHeight = 512
+  /// Rows of the condition that the plugin makes in one call: its own memory stays small, and what neighbouring calls
+  /// share cheap.
+  private static let bandHeight = 256
   /// What an encoder that sees the condition alone may keep from step to step, in bytes; the rest is computed again.
   private static let featureBudget = 256 << 20
 
@@ -76,22 +77,26 @@ public struct Converter: Sendable {
       region: options.region, overlap: options.overlap)
   }
 
-  /// The converted picture.
+  /// The converted picture, all of it in memory.
   /// - Parameters:
   ///   - digest: SHA-256 of the source file's bytes: with the seed it determines the noise.
   ///   - progress: regions done, regions in all, over all steps.
   ///   - shouldStop: asked between regions.
-  public func convert(
+  @Compute public func convert(
     _ picture: Picture, digest: [UInt8], progress: (Int, Int) -> Void = { _, _ in }, shouldStop: () -> Bool = { false }
   ) throws -> Picture {
-    let input = try PictureRegion(picture.pixels, width: picture.width, height: picture.height)
     let size = try plugin.outputSize(width: picture.width, height: picture.height)
-    let plan = try plan(width: picture.width, height: picture.height)
-    let made = try sample(
-      try condition(input, size, plan), plan, NoiseStream(seed: options.seed, digest: digest), progress, shouldStop
-    ).topLeft(width: size.width, height: size.height, scale: 0.5, offset: 0.5)
+    var pixels: [Float] = []
+    pixels.reserveCapacity(size.width * size.height * 3)
+    var row = 0
+    try convert(
+      width: picture.width, height: picture.height, digest: digest, progress: progress, shouldStop: shouldStop,
+      read: { count in
+        defer { row += count }
+        return Array(picture.pixels[(row * picture.width * 3)..<((row + count) * picture.width * 3)])
+      }, write: { pixels += $0 })
     var output = Picture(
-      width: size.width, height: size.height, pixels: try finish(input, made, size), bitDepth: picture.bitDepth,
+      width: size.width, height: size.height, pixels: pixels, bitDepth: picture.bitDepth,
       iccProfile: picture.iccProfile, metadata: picture.metadata)
     if let alpha = picture.alpha {
       output.alpha = ResamplingKernel.bicubic.resampled(
@@ -101,95 +106,41 @@ public struct Converter: Sendable {
     return output
   }
 
-  /// What the plugin makes of the input, as the network sees it: `[1, H, W, K]` in −1…1, padded to the plan's size by
-  /// repeating the last column and row.
-  private func condition(_ input: PictureRegion, _ size: Size, _ plan: RegionPlan) throws -> Tensor {
-    var canvas = Canvas(width: plan.width, height: plan.height, channels: conditionChannels)
-    for band in Self.bands(size) {
-      let prepared = try plugin.prepare([input], region: band, channels: conditionChannels)
-      canvas.set(prepared.values, width: size.width, y: band.y, scale: 2, offset: -1)
-    }
-    canvas.repeatRow(size.height - 1)
-    return try canvas.tensor()
-  }
-
-  /// What the plugin makes of the network's picture, `[height, width, 3]` in 0…1.
-  private func finish(_ input: PictureRegion, _ made: [Float], _ size: Size) throws -> [Float] {
-    let result = try PictureRegion(made, width: size.width, height: size.height)
-    var pixels: [Float] = []
-    pixels.reserveCapacity(made.count)
-    for band in Self.bands(size) { pixels += try plugin.finish([input], result: result, region: band).values }
-    return pixels
-  }
-
-  private typealias Size = (width: Int, height: Int)
-
-  /// Full-width regions; a pixel's value does not depend on how rows are grouped, the plugin's contract says.
-  private static func bands(_ size: Size) -> [Region] {
-    stride(from: 0, to: size.height, by: bandHeight).map {
-      Region(x: 0, y: $0, width: size.width, height: min(bandHeight, size.height - $0))
-    }
-  }
-
-  /// All steps over the whole picture, each step region by region; `[1, H, W, 3]` in −1…1.
-  private func sample(
-    _ condition: Tensor, _ plan: RegionPlan, _ noise: NoiseStream, _ progress: (Int, Int) -> Void,
-    _ shouldStop: () -> Bool
-  ) throws -> Tensor {
-    let channels = denoiser.core.configuration.pictureChannels
-    let epsilon = noise.normal(draw: 0, height: plan.height, width: plan.width, channels: channels)
-    let (levels, across, down) = (sampler.levels, plan.columnWeights, plan.rowWeights)
-    var z = try sampler.begin(
-      noise: epsilon, from: sampler.start < 1 ? condition.channels(0..<channels) : nil)
-    var features = FeatureCache(budget: Self.featureBudget)
-    var done = 0
-    for (t, s) in zip(levels, levels.dropFirst()) {
-      /// The network's output for region number `index`.
-      func evaluate(_ index: Int, x: Int, y: Int) throws -> Tensor {
-        if shouldStop() { throw CancellationError() }
-        defer {
-          done += 1
+  /// Converts a picture of any height from top to bottom: what is held depends on its width and the number of steps.
+  /// - Parameters:
+  ///   - digest: SHA-256 of the source file's bytes: with the seed it determines the noise.
+  ///   - progress: regions done, regions in all, over all steps.
+  ///   - shouldStop: asked between regions.
+  ///   - read: the next rows of the input, so many, `[rows, width, 3]` in 0…1.
+  ///   - write: takes the next rows of the result, `[rows, output width, 3]` in 0…1.
+  @Compute public func convert(
+    width: Int, height: Int, digest: [UInt8], progress: (Int, Int) -> Void, shouldStop: () -> Bool,
+    read: (Int) throws -> [Float], write: ([Float]) throws -> Void
+  ) throws {
+    try withoutActuallyEscaping(progress) { progress in
+      try withoutActuallyEscaping(shouldStop) { shouldStop in
+        try withoutActuallyEscaping(write) { write in
+          let size = try plugin.outputSize(width: width, height: height)
+          let plan = try plan(width: width, height: height)
+          let made = ResultRows(plugin, adapter.manifest, input: (width, height), output: size, write)
+          var done = 0
+          let cascade = StepCascade(
+            denoiser, sampler, plan, noise: NoiseStream(seed: options.seed, digest: digest),
+            conditionChannels: conditionChannels, featureBudget: Self.featureBudget,
+            willEvaluate: {
+              if shouldStop() { throw CancellationError() }
+              progress(done, plan.count * sampler.steps)
+              done += 1
+            }, output: made.push)
+          for top in stride(from: 0, to: size.height, by: Self.bandHeight) {
+            let band = top..<min(size.height, top + Self.bandHeight)
+            try cascade.push(
+              try made.condition(for: band, channels: conditionChannels, read: read), width: size.width)
+          }
+          try cascade.finish()
           progress(done, plan.count * sampler.steps)
         }
-        let c = condition.cropped(x: x, y: y, width: plan.regionWidth, height: plan.regionHeight)
-        return try denoiser(
-          z.cropped(x: x, y: y, width: plan.regionWidth, height: plan.regionHeight), c, [t],
-          prepared: try features.take(index) { try denoiser.prepare(c) })
       }
-      let output: Tensor
-      if plan.count == 1 {
-        output = try evaluate(0, x: 0, y: 0)
-      } else {
-        var sum = Canvas(width: plan.width, height: plan.height, channels: channels)
-        for (row, y) in plan.rows.enumerated() {
-          for (column, x) in plan.columns.enumerated() {
-            let part = try evaluate(row * plan.columns.count + column, x: x, y: y)
-            sum.add(part, x: x, y: y, columns: across[column], rows: down[row])
-          }
-        }
-        output = try sum.tensor()
-      }
-      z = try sampler.advance(z, output: output, noise: epsilon, from: t, to: s)
     }
-    return z
-  }
-}
-
-/// An encoder's view of the first regions of a picture, kept from step to step within a budget of bytes.
-private struct FeatureCache {
-  private var kept: [Int: Features] = [:]
-  private var left: Int
-
-  init(budget: Int) { left = budget }
-
-  mutating func take(_ index: Int, _ make: () throws -> Features?) throws -> Features? {
-    if let known = kept[index] { return known }
-    guard let made = try make() else { return nil }
-    let bytes = made.all.reduce(0) { $0 + $1.byteCount }
-    if bytes <= left {
-      left -= bytes
-      kept[index] = made
-    }
-    return made
   }
 }

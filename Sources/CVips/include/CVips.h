@@ -59,17 +59,38 @@ typedef struct cv_picture {
 /* Reads the header only. */
 cv_status cv_probe(const cv_input *input, cv_header *header, char *error, size_t error_size);
 
-/* Decodes upright, in sRGB. `shrink` is 1, 2, 4 or 8. `opaque`: alpha is flattened on white, the result has 8 bits
-   and carries no metadata. Release with cv_picture_free, also after a failure. */
-cv_status cv_decode(const cv_input *input, int32_t shrink, int32_t opaque, cv_picture *picture, char *error,
-                    size_t error_size);
+/* Decodes upright, in sRGB, 8 bits, alpha flattened on white, without metadata. `shrink` is 1, 2, 4 or 8. Release with
+   cv_picture_free, also after a failure. */
+cv_status cv_decode(const cv_input *input, int32_t shrink, cv_picture *picture, char *error, size_t error_size);
 void cv_picture_free(cv_picture *picture);
 
-/* Encodes `picture` (its blobs and pixels are only read). `bits` is the depth to write: without `convert` that of the
-   pixels. A profile is embedded; with `convert` the pixels are first taken from sRGB to it. `*bytes` is released with
-   cv_bytes_free. */
-cv_status cv_encode(const cv_picture *picture, cv_format format, int32_t quality, int32_t bits, int32_t convert,
-                    void **bytes, size_t *length, char *error, size_t error_size);
+/* A picture that is decoded row after row, upright, in sRGB. */
+typedef struct cv_reader cv_reader;
+
+/* Reads the header: everything in `picture` but its pixels, which are null. Release both; the picture also after a
+   failure. */
+cv_status cv_reader_open(const cv_input *input, cv_reader **reader, cv_picture *picture, char *error,
+                         size_t error_size);
+/* The next `count` rows, interleaved, of the depth and bands that the picture says. */
+cv_status cv_reader_rows(cv_reader *reader, int32_t count, void *pixels, char *error, size_t error_size);
+void cv_reader_close(cv_reader *reader);
+
+/* A picture that is encoded row after row on a thread of its own. */
+typedef struct cv_writer cv_writer;
+
+/* Starts to encode `picture` (its blobs are only read, its pixels come later) to a file descriptor open for reading and
+   writing, which stays the caller's, or to memory where it is -1. `bits` is the depth to write: without `convert` that of
+   the pixels. A profile is embedded; with `convert` the pixels are first taken from sRGB to it. */
+cv_status cv_writer_open(const cv_picture *picture, cv_format format, int32_t quality, int32_t bits, int32_t convert,
+                         int descriptor, cv_writer **writer, char *error, size_t error_size);
+/* Hands over the next `count` rows, which are copied; waits while the encoder is far behind. */
+cv_status cv_writer_rows(cv_writer *writer, const void *pixels, int32_t count, char *error, size_t error_size);
+/* After the last row: waits until all is written. */
+cv_status cv_writer_finish(cv_writer *writer, char *error, size_t error_size);
+/* After cv_writer_finish: what was written to memory; released with cv_bytes_free. */
+void *cv_writer_take_bytes(cv_writer *writer, size_t *length);
+/* Releases the writer; before cv_writer_finish it abandons the picture. */
+void cv_writer_close(cv_writer *writer);
 void cv_bytes_free(void *bytes);
 
 /* 1 when the profile moves no colour by more than one level of 255 from sRGB, 0 when it does, -1 when it is not a

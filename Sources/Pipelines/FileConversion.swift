@@ -1,0 +1,50 @@
+internal import Bundles
+internal import Foundation
+internal import Imaging
+internal import Registry
+internal import Tensor
+
+extension Converter {
+  /// Converts one file into another from top to bottom: neither picture is ever in memory as a whole, save for formats and
+  /// orientations that cannot be decoded or encoded in rows (`PictureReader`, `PictureWriter`).
+  ///
+  /// The result has the bytes that reading, converting and writing the whole picture gives.
+  /// - Parameters:
+  ///   - digest: SHA-256 of the source file's bytes.
+  ///   - output: its extension names the format; the file appears complete or not at all.
+  /// - Returns: the result's size.
+  @Compute public func convert(
+    file source: String, digest: [UInt8], to output: String, maximumPixels: Int = 500_000_000,
+    progress: (Int, Int) -> Void = { _, _ in }, shouldStop: () -> Bool = { false }
+  ) throws -> (width: Int, height: Int) {
+    let reader = try PictureReader(source, maximumPixels: maximumPixels)
+    let size = try plugin.outputSize(width: reader.width, height: reader.height)
+    let writer = try PictureWriter(
+      output,
+      .init(
+        width: size.width, height: size.height, hasAlpha: reader.hasAlpha, bitDepth: reader.bitDepth,
+        iccProfile: reader.iccProfile, metadata: reader.metadata))
+    // One number a pixel of the smaller picture: kept as a whole.
+    var alpha: [Float] = []
+    var written = 0
+    try convert(
+      width: reader.width, height: reader.height, digest: digest, progress: progress, shouldStop: shouldStop,
+      read: { count in
+        let rows = try reader.read(count)
+        alpha += rows.alpha ?? []
+        return rows.pixels
+      },
+      write: { pixels in
+        let rows = written..<(written + pixels.count / (3 * size.width))
+        written = rows.upperBound
+        guard reader.hasAlpha else { return try writer.write(pixels) }
+        try writer.write(
+          pixels,
+          alpha: ResamplingKernel.bicubic.resampled(
+            alpha, width: reader.width, height: reader.height, channels: 1, to: size, rows: rows
+          ).map { min(1, max(0, $0)) })
+      })
+    try writer.finish()
+    return size
+  }
+}
