@@ -8,7 +8,7 @@ REGISTRY ?= registry
 PRODUCTS ?=
 
 PACKAGES := pkg-config libdnnl-dev libopenblas-openmp-dev liblapacke-dev libzip-dev libyaml-dev libsodium-dev \
-  libvips-dev liblcms2-dev
+  libvips-dev liblcms2-dev libsqlite3-dev
 SOURCES := Package.swift Sources Plugins Tests
 BUILT = $(or $(PRODUCTS),.build/release)
 CODI = .build/release/codi

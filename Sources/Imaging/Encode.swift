@@ -1,5 +1,4 @@
 internal import CVips
-internal import Glibc
 
 /// The file formats pictures are written in.
 public enum PictureFormat: String, Sendable, CaseIterable {
@@ -74,43 +73,8 @@ public func write(_ picture: Picture, to path: String, quality: Int = 90) throws
       code: .unsupported, location: path, reason: "The file name does not say a format that can be written.",
       remedy: "End it in .png, .jpg, .webp or .tif.")
   }
-  try writeAtomically(encode(picture, as: format, quality: quality), to: path)
+  try StagedFile(encode(picture, as: format, quality: quality), for: path).publish()
 }
-
-/// Writes bytes under a name that appears complete or not at all.
-func writeAtomically(_ bytes: [UInt8], to path: String) throws(ImagingError) {
-  func failure(_ step: String) -> ImagingError {
-    ImagingError(
-      code: .cannotWrite, location: path, reason: "The file cannot be \(step): \(String(cString: strerror(errno))).",
-      remedy: "Check that the folder exists, may be written and has room.")
-  }
-  // The name is the process's and unique in it, hidden, and short whatever the final name's length.
-  let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
-  var template = Array("\(folder).codi-XXXXXX".utf8CString)
-  let file = mkstemp(&template)
-  guard file >= 0 else { throw failure("created") }
-  var problem: ImagingError?
-  var written = 0
-  while written < bytes.count, problem == nil {
-    let n = bytes.withUnsafeBytes { Glibc.write(file, $0.baseAddress.map { $0 + written }, bytes.count - written) }
-    if n > 0 { written += n } else if n == 0 || errno != EINTR { problem = failure("written") }
-  }
-  if problem == nil, fchmod(file, 0o666 & ~currentMask) != 0 { problem = failure("given its permissions") }
-  if problem == nil, fsync(file) != 0 { problem = failure("written") }
-  if close(file) != 0, problem == nil { problem = failure("written") }
-  if problem == nil, rename(template, path) != 0 { problem = failure("given its name") }
-  if let problem {
-    unlink(template)
-    throw problem
-  }
-}
-
-/// `mkstemp` makes private files; results get the permissions the user's mask asks for. Read once: asking sets it.
-private let currentMask: mode_t = {
-  let mask = umask(0o022)
-  umask(mask)
-  return mask
-}()
 
 // MARK: - The door to C
 
