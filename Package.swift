@@ -93,7 +93,8 @@ let testTargets: [Target] = [
     path: "Tests/TestSupport", swiftSettings: swift),
   tests(of: "Pipelines", ["Tensor", "Networks", "Bundles", "Adapters", "Imaging", "Registry", "TestSupport"]),
   .testTarget(
-    name: "CommandTests", dependencies: ["codi", "Bundles", "Imaging", "Registry", "TestSupport"], swiftSettings: swift),
+    name: "CommandTests", dependencies: ["codi", "Bundles", "Imaging", "Registry", "TestSupport"],
+    exclude: ["Scripts"], swiftSettings: swift),
   tests(of: "Registry", ["CPluginABI", "Bundles", "Imaging", "Tensor", log]),
 ]
 

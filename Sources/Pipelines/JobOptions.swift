@@ -20,6 +20,10 @@ public struct JobResult: Sendable {
   public struct Failure: Sendable, Hashable {
     public let item: JobItem
     public let reason: String
+    public init(item: JobItem, reason: String) {
+      self.item = item
+      self.reason = reason
+    }
   }
 
   public var converted = 0
@@ -28,4 +32,5 @@ public struct JobResult: Sendable {
   public var failures: [Failure] = []
   /// Not tried: the run was stopped.
   public var remaining = 0
+  public init() {}
 }

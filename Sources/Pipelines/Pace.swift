@@ -12,7 +12,7 @@ public struct JobProgress: Sendable, Hashable {
 
 /// Guesses what is left of a job from what is done. Pictures count by the bytes of their files, for their headers are
 /// not read beforehand.
-struct Pace: Sendable {
+package struct Pace: Sendable {
   private let total: Double
   private let items: Int
   private var finished = 0
@@ -22,18 +22,18 @@ struct Pace: Sendable {
   private var recent: [(time: Double, done: Double)] = [(0, 0)]
   private static let window = 32
 
-  init(items: Int, total: Double) {
+  package init(items: Int, total: Double) {
     self.items = items
     self.total = max(total, 1e-9)
   }
 
   /// What a picture counts: small files still have to be opened.
-  static func weight(bytes: Int?) -> Double { Double(max(4096, bytes ?? 0)) }
+  package static func weight(bytes: Int?) -> Double { Double(max(4096, bytes ?? 0)) }
 
   /// The picture in the network has this much of its work done.
-  mutating func go(_ work: Double) { part = work }
+  package mutating func go(_ work: Double) { part = work }
 
-  mutating func finish(_ weight: Double, at time: Double) {
+  package mutating func finish(_ weight: Double, at time: Double) {
     finished += 1
     done += weight
     part = 0
@@ -41,7 +41,7 @@ struct Pace: Sendable {
     if recent.count > Self.window { recent.removeFirst() }
   }
 
-  func progress(at time: Double) -> JobProgress {
+  package func progress(at time: Double) -> JobProgress {
     let now = min(total, done + part)
     var left: ClosedRange<Double>?
     if finished > 0, time > 2, let first = recent.first, now > first.done {

@@ -99,7 +99,8 @@ import Testing
       Issue.record("\(result.events)")
       return
     }
-    #expect(last.failures.map(\.item.input).sorted() == ["b.png", "c.jpg", "e.jpg", "f.png"].map { folder("in/\($0)") })
+    #expect(
+      last.failures.map(\.item.input).sorted() == ["b.png", "c.jpg", "e.jpg", "f.png"].map { folder("in/\($0)") })
     #expect(folder.names("out") == ["a.png", "d.jpg", "g.webp"], "and nothing else is left there")
   }
 
@@ -143,7 +144,9 @@ import Testing
     }
     let staged = try StagedFile([1, 2, 3], for: folder("out/other.png"))
     _ = try await run()
-    let hidden = folder.names("out").filter { ![".codi-abcde", ".codi-notes.txt", "a.png", "codi-abcdef"].contains($0) }
+    let hidden = folder.names("out").filter {
+      ![".codi-abcde", ".codi-notes.txt", "a.png", "codi-abcdef"].contains($0)
+    }
     #expect(hidden.count == 1 && hidden[0].hasPrefix(".codi-") && hidden[0] != ".codi-abcdef", "\(hidden)")
     try staged.publish()
     #expect(try bytes("out/other.png") == Data([1, 2, 3]))
@@ -245,7 +248,7 @@ import Testing
     try Pictures.write(folder("in/a.png"), 8, 8)
     _ = try await run(into: "plain")
     _ = try await run(into: "seven", seed: 7)
-    let items = try ["plain", "seed", "strength"].map { name in
+    let items = ["plain", "seed", "strength"].map { name in
       var item = InputItem(path: folder("in/a.png"))
       item.out = "\(name).png"
       if name == "seed" { item.choices.seed = 7 }
