@@ -98,7 +98,7 @@ public struct Report: Sendable {
   private static func figure(_ item: JobItem, _ timing: ItemTiming?, side: Int) throws(ImagingError) -> String {
     let (input, output) = (try readBitmap(item.input), try readBitmap(item.output))
     let cut = Cut(input, output, side: side)
-    let (before, after) = (try uri(cut.before), try uri(cut.after))
+    let (before, after) = (try uri(cut.before, side), try uri(cut.after, side))
     let name = escaped((item.output as NSString).lastPathComponent)
     let kind = output.width > input.width ? "bicubic" : "before"
     let parts = timing.map {
@@ -118,8 +118,8 @@ public struct Report: Sendable {
       """
   }
 
-  private static func uri(_ bitmap: Bitmap) throws(ImagingError) -> String {
-    "data:image/jpeg;base64," + Data(try encodeJPEG(bitmap, quality: 92)).base64EncodedString()
+  private static func uri(_ bitmap: Bitmap, _ side: Int) throws(ImagingError) -> String {
+    "data:image/jpeg;base64," + Data(try encodeJPEG(bitmap, quality: side < 512 ? 80 : 92)).base64EncodedString()
   }
 
   private static func time(_ seconds: Double) -> String {

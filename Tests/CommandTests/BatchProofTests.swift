@@ -62,10 +62,12 @@ import Testing
 
     var converted: [String] = []
     for round in 1...kills {
-      let delay = Double.random(in: 0...(seconds / Double(kills)))
+      // The first kill may come before the first result; each later one after some more of them, at any moment.
+      let goal = round == 1 ? 0 : shop.folder.names("proof-killed").count + Int.random(in: 1...(count / kills / 2 + 1))
+      let delay = Double.random(in: 0...0.1) + (round == 1 ? Double.random(in: 0...1) : 0)
       let outcome = try shop.run(command("proof-killed")) { process in
-        // Random, yet so that most kills meet it at work: kernels are made ready first.
-        usleep(UInt32((0.15 + delay) * 1e6))
+        while shop.folder.names("proof-killed").count < goal && process.isRunning { usleep(2000) }
+        usleep(UInt32(delay * 1e6))
         kill(process.processIdentifier, SIGKILL)
       }
       converted += events(outcome, "converted").compactMap { $0["output"] as? String }
