@@ -71,8 +71,7 @@ import Testing
         kill(process.processIdentifier, SIGKILL)
       }
       converted += events(outcome, "converted").compactMap { $0["output"] as? String }
-      print(
-        "kill \(round) of \(kills) after \(0.15 + delay) s: \(converted.count) converted so far, exit \(outcome.code)")
+      print("kill \(round) of \(kills): \(converted.count) reported so far, exit \(outcome.code)")
     }
     let end = try shop.run(command("proof-killed")).expect(1)
     converted += events(end, "converted").compactMap { $0["output"] as? String }
