@@ -8,12 +8,12 @@ REGISTRY ?= registry
 PRODUCTS ?=
 
 PACKAGES := pkg-config libdnnl-dev libopenblas-openmp-dev liblapacke-dev libzip-dev libyaml-dev libsodium-dev \
-  libvips-dev liblcms2-dev
+  libvips-dev liblcms2-dev libsqlite3-dev
 SOURCES := Package.swift Sources Plugins Tests
 BUILT = $(or $(PRODUCTS),.build/release)
 CODI = .build/release/codi
 
-.PHONY: build demo demo/store test install setup format lint bench docs clean
+.PHONY: build demo demo/store test proof-batch install setup format lint bench docs clean
 
 build: setup
 	swift build -c release
@@ -36,6 +36,10 @@ setup:
 test: setup
 	OMP_WAIT_POLICY=passive swift test -c release --disable-testable-imports --disable-xctest $(FILTER:%=--filter %)
 
+# Two thousand crops of the photographs in CODI_TEST_DATA, twenty of them broken, through the adapter with ten kills.
+proof-batch:
+	$(MAKE) test FILTER=BatchProofTests CODI_PROOF_PICTURES=2000 CODI_PROOF_KILLS=10 CODI_PROOF_ADAPTER=$(ADAPTER)
+
 # The adapter, with the core it needs, in a store of its own below demo/.
 demo/store: build
 	@test -f $(REGISTRY)/oci-layout || { \
@@ -45,7 +49,7 @@ demo/store: build
 # Converts the sample photographs.
 demo: demo/store
 	CODI_HOME=$(CURDIR)/demo/store $(CODI) convert Documentation/Samples --adapter $(ADAPTER) --out demo/pictures \
-	  --report demo/index.html
+	  --existing overwrite --report demo/index.html
 	@echo "Look at it: file://$(CURDIR)/demo/index.html (pictures in demo/pictures)"
 
 ROOT = $(DESTDIR)$(PREFIX)

@@ -24,6 +24,7 @@ func tests(of name: String, _ dependencies: [Target.Dependency], files: [String]
     exclude: files, resources: [], swiftSettings: swift)
 }
 
+let sqlite = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let log = Target.Dependency.product(name: "Logging", package: "swift-log")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -54,7 +55,9 @@ let rooms: [Target] = [
   room(
     "Distillation",
     ["Tensor", "Diffusion", "Networks", "Bundles", "Adapters", "Imaging", "Registry", "Metrics", "Clibsodium", log]),
-  room("Pipelines", ["Tensor", "Diffusion", "Networks", "Bundles", "Adapters", "Imaging", "Registry", "Metrics", log]),
+  room(
+    "Pipelines",
+    ["Tensor", "Diffusion", "Networks", "Bundles", "Adapters", "Imaging", "Registry", "Metrics", sqlite, log]),
   room("PluginKit", ["CPluginABI"]),
   .executableTarget(
     name: "codi",
@@ -90,7 +93,8 @@ let testTargets: [Target] = [
     path: "Tests/TestSupport", swiftSettings: swift),
   tests(of: "Pipelines", ["Tensor", "Networks", "Bundles", "Adapters", "Imaging", "Registry", "TestSupport"]),
   .testTarget(
-    name: "CommandTests", dependencies: ["codi", "Bundles", "Imaging", "Registry", "TestSupport"], swiftSettings: swift),
+    name: "CommandTests", dependencies: ["codi", "Bundles", "Imaging", "Registry", "TestSupport"],
+    exclude: ["Scripts"], swiftSettings: swift),
   tests(of: "Registry", ["CPluginABI", "Bundles", "Imaging", "Tensor", log]),
 ]
 
@@ -101,6 +105,7 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
   ],
   targets: systemLibraries + cTargets + rooms + taskTargets + testTargets
 )

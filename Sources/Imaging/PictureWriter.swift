@@ -29,7 +29,7 @@ public final class PictureWriter {
   }
 
   private enum Target {
-    case file(TemporaryFile)
+    case file(DraftFile)
     case memory
   }
 
@@ -49,7 +49,7 @@ public final class PictureWriter {
         code: .unsupported, location: path, reason: "The file name does not say a format that can be written.",
         remedy: "End it in .png, .jpg, .webp or .tif.")
     }
-    try self.init(form, format, quality: quality, to: .file(try TemporaryFile(for: path)))
+    try self.init(form, format, quality: quality, to: .file(try DraftFile(for: path)))
   }
 
   /// Starts a file in memory.
@@ -103,9 +103,13 @@ public final class PictureWriter {
   }
 
   /// After the last row: the file is complete and has its name.
-  public func finish() throws(ImagingError) {
+  public func finish() throws(ImagingError) { try stage()?.publish() }
+
+  /// After the last row: the file is complete; it gets its name when it is published. `nil` for a file in memory.
+  public func stage() throws(ImagingError) -> StagedFile? {
     try complete()
-    if case .file(let file) = target { try file.commit() }
+    guard case .file(let draft) = target else { return nil }
+    return try StagedFile(draft)
   }
 
   /// After the last row of a file in memory: its bytes.

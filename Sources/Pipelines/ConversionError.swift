@@ -1,6 +1,8 @@
 /// Why a picture, or a whole job, cannot be converted: what, where, why, and what to do next.
 public struct ConversionError: Error, Sendable, CustomStringConvertible {
-  public enum Code: String, Sendable { case options, unsupported, noInput, collision, outputFolder }
+  public enum Code: String, Sendable {
+    case options, unsupported, noInput, itemsFile, collision, existing, outputFolder, journal, busy
+  }
   public let code: Code
   public let location: String
   public let reason: String

@@ -7,43 +7,82 @@ internal import Networks
 internal import Registry
 internal import Tensor
 
-/// What a job will take, from the pictures' headers and one measured region.
+/// What a job will take, from the pictures' headers and one measured region of each adapter.
 public struct JobEstimate: Sendable {
-  public var pictures, regions: Int
+  /// To convert, and those that need nothing.
+  public var pictures = 0, skipped = 0
+  public var regions = 0
   /// Wall time for all pictures.
-  public var seconds: Double
+  public var seconds = 0.0
   /// Peak memory of the process.
-  public var bytes: Int
+  public var bytes = 0
+  /// What would be converted, in the order of the plan.
+  public var items: [JobItem] = []
 }
 
 extension Job {
-  /// Reads only the headers, and converts one region of the kind that the largest picture is cut into.
+  /// Headers that are read at most; longer jobs are judged by as many, evenly spread.
+  private static let sample = 2000
+
+  /// Reads only headers, and converts one region of the kind that the largest picture is cut into.
   ///
   /// Pictures whose header cannot be read count as nothing: they will fail at once.
+  /// - Throws: `ConversionError` for what would also stop the job before its first conversion.
   @Compute public func estimate() throws -> JobEstimate {
-    var estimate = JobEstimate(pictures: plan.items.count, regions: 0, seconds: 0, bytes: 0)
-    var regionPixels = 0
-    var (outputPixels, largest) = (0, 0)
-    var shape: (width: Int, height: Int)?
-    for item in plan.items {
-      guard let header = try? probe(item.input) else { continue }
-      let cut = try converter.plan(width: header.width, height: header.height)
-      let size = try converter.plugin.outputSize(width: header.width, height: header.height)
-      estimate.regions += cut.count
-      regionPixels += cut.count * cut.regionWidth * cut.regionHeight
-      outputPixels += size.width * size.height
-      if cut.width * cut.height > largest {
-        largest = cut.width * cut.height
-        shape = (cut.regionWidth, cut.regionHeight)
+    let agenda = try agenda(isDryRun: true)
+    var estimate = JobEstimate()
+    (estimate.pictures, estimate.skipped) = (agenda.todo.count, agenda.skipped.count)
+    let todo = agenda.todo.sorted { $0.number < $1.number }
+    estimate.items = todo.map { plan.items[$0.number] }
+    let step = max(1, todo.count / Self.sample)
+    let looked = stride(from: 0, to: todo.count, by: step).map { todo[$0] }
+    /// For each stage.
+    var loads = [Load](repeating: Load(), count: chain.stages.count)
+    for work in looked {
+      guard let header = try? probe(plan.items[work.number].input) else { continue }
+      var size = (width: header.width, height: header.height)
+      for (stage, converter) in try chain.converters(agenda.settings[work.settings]).enumerated() {
+        let cut = try converter.plan(width: size.width, height: size.height)
+        size = try converter.plugin.outputSize(width: size.width, height: size.height)
+        loads[stage].add(cut, steps: converter.steps, outputPixels: size.width * size.height)
       }
     }
-    guard let shape else { return estimate }
-    let (network, rest) = try converter.rehearse(width: shape.width, height: shape.height)
-    estimate.seconds = network * Double(regionPixels * converter.steps) + rest * Double(outputPixels)
+    guard let first = agenda.settings.first, let shapes = Optional(loads.compactMap(\.shape)),
+      shapes.count == loads.count
+    else { return estimate }
+    for (stage, converter) in try chain.converters(first).enumerated() {
+      let (network, rest) = try converter.rehearse(width: shapes[stage].width, height: shapes[stage].height)
+      estimate.seconds += network * Double(loads[stage].evaluatedPixels) + rest * Double(loads[stage].outputPixels)
+      estimate.regions += loads[stage].regions
+    }
+    let scale = Double(todo.count) / Double(looked.count)
+    estimate.seconds *= scale
+    estimate.regions = Int((Double(estimate.regions) * scale).rounded())
     // What the rehearsal took includes the program, the weights and one region's activations.
-    estimate.bytes = Self.peakMemory + largest * Self.bytesPerPixel
+    let largest = loads.map(\.largest).max() ?? 0
+    estimate.bytes =
+      Self.peakMemory + largest * (Self.bytesPerPixel + max(0, options.jobs - 3) * Self.bytesPerWaitingPixel)
     return estimate
   }
+
+  private struct Load {
+    var regions = 0, evaluatedPixels = 0, outputPixels = 0
+    var largest = 0
+    /// A region of the largest picture.
+    var shape: (width: Int, height: Int)?
+
+    mutating func add(_ cut: RegionPlan, steps: Int, outputPixels: Int) {
+      regions += cut.count
+      evaluatedPixels += cut.count * cut.regionWidth * cut.regionHeight * steps
+      self.outputPixels += outputPixels
+      guard cut.width * cut.height > largest else { return }
+      largest = cut.width * cut.height
+      shape = (cut.regionWidth, cut.regionHeight)
+    }
+  }
+
+  /// Another picture that waits for its turn or is being encoded.
+  private static let bytesPerWaitingPixel = 3 * 4
 
   /// Float32 of three channels for each pixel of the largest picture: condition, noise, z, sum, output, two estimates and
   /// the next z; the picture before it is being encoded, and the next input waits.

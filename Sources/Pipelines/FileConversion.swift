@@ -1,6 +1,6 @@
 internal import Bundles
 internal import Foundation
-internal import Imaging
+public import Imaging
 internal import Registry
 internal import Tensor
 
@@ -11,12 +11,12 @@ extension Converter {
   /// The result has the bytes that reading, converting and writing the whole picture gives.
   /// - Parameters:
   ///   - digest: SHA-256 of the source file's bytes.
-  ///   - output: its extension names the format; the file appears complete or not at all.
-  /// - Returns: the result's size.
+  ///   - output: its extension names the format.
+  /// - Returns: the result, which still has to be published, and its size.
   @Compute public func convert(
     file source: String, digest: [UInt8], to output: String, maximumPixels: Int = 500_000_000,
     progress: (Int, Int) -> Void = { _, _ in }, shouldStop: () -> Bool = { false }
-  ) throws -> (width: Int, height: Int) {
+  ) throws -> (file: StagedFile, width: Int, height: Int) {
     let reader = try PictureReader(source, maximumPixels: maximumPixels)
     let size = try plugin.outputSize(width: reader.width, height: reader.height)
     let writer = try PictureWriter(
@@ -44,7 +44,7 @@ extension Converter {
             alpha, width: reader.width, height: reader.height, channels: 1, to: size, rows: rows
           ).map { min(1, max(0, $0)) })
       })
-    try writer.finish()
-    return size
+    guard let file = try writer.stage() else { preconditionFailure("a writer with a path has a file") }
+    return (file, size.width, size.height)
   }
 }

@@ -1,110 +1,298 @@
 internal import Bundles
 internal import Foundation
 internal import Imaging
+internal import Registry
+internal import Synchronization
 internal import Tensor
 
-/// How Imaging names a file that is being written, before six characters of chance.
-private let temporaryPrefix = ".codi-"
-
-/// Runs a plan: reads ahead, converts on the compute thread, writes behind, goes on after a broken picture.
+/// Runs a plan and writes a journal: decodes and encodes some pictures while another is in the network, goes on after a
+/// broken one, and leaves alone what an earlier run finished.
 public struct Job: Sendable {
   public let plan: JobPlan
-  public let converter: Converter
+  public let chain: Chain
+  public let journal: Journal
+  public let options: JobOptions
 
-  public init(_ plan: JobPlan, _ converter: Converter) {
+  public init(_ plan: JobPlan, _ chain: Chain, _ journal: Journal, options: JobOptions = JobOptions()) {
     self.plan = plan
-    self.converter = converter
+    self.chain = chain
+    self.journal = journal
+    self.options = options
   }
 
-  /// Every result appears complete or not at all.
+  /// Looks at what is there, then converts the rest. Every result appears complete or not at all.
   /// - Parameters:
-  ///   - events: called in order.
-  ///   - progress: the picture's number, and its share done, 0…1.
-  ///   - shouldStop: asked between regions; a picture that was begun is then abandoned.
-  /// - Returns: how many were converted and how many failed; fewer than planned when stopped.
+  ///   - events: called in order, never twice at a time.
+  ///   - shouldStop: asked between regions; pictures that were begun are then abandoned.
+  /// - Throws: `ConversionError` before the first conversion, as `agenda` does.
   public func run(
-    events: @escaping @Sendable (JobEvent) -> Void, progress: @escaping @Sendable (Int, Double) -> Void = { _, _ in },
+    events: @escaping @Sendable (JobEvent) -> Void, progress: @escaping @Sendable (JobProgress) -> Void = { _ in },
     shouldStop: @escaping @Sendable () -> Bool = { false }
-  ) async -> (converted: Int, failed: Int) {
+  ) async throws -> JobResult {
     let start = ContinuousClock.now
-    var (converted, failed) = (0, 0)
-    func report(_ event: JobEvent?) {
-      switch event {
-      case .converted: converted += 1
-      case .failed: failed += 1
-      default: break
-      }
-      if let event { events(event) }
-    }
+    let agenda = try agenda()
     sweep()
-    events(.started(items: plan.items.count))
-    // One picture is read, one converted and one written at a time; the tasks end with the group.
-    await withTaskGroup(of: JobEvent.self) { writing in
-      var size: (width: Int, height: Int)?
-      var current = plan.items.first.map(Self.read)
-      for (number, item) in plan.items.enumerated() {
-        if shouldStop() { break }
-        async let next = number + 1 < plan.items.count ? Self.read(plan.items[number + 1]) : nil
-        let began = ContinuousClock.now
-        do {
-          guard let source = try current?.get() else { break }
-          let isNewSize = size.map { $0 != (source.picture.width, source.picture.height) } ?? false
-          size = (source.picture.width, source.picture.height)
-          let result = try await Compute.run { () throws in
-            // Blocks of the last size would only pile up beside those of the next.
-            if isNewSize { trimMemoryPool() }
-            return try converter.convert(
-              source.picture, digest: source.digest, progress: { progress(number, Double($0) / Double($1)) },
-              shouldStop: shouldStop)
-          }
-          report(await writing.next())
-          writing.addTask { Self.write(result, item, began) }
-        } catch is CancellationError {
-          break
-        } catch {
-          report(await writing.next())
-          report(.failed(item, reason: "\(error)"))
+    events(
+      .started(items: agenda.todo.count + agenda.skipped.count, skipped: agenda.skipped.count, share: options.share))
+    for (number, reason) in agenda.skipped { events(.skipped(plan.items[number], reason)) }
+    var result = JobResult()
+    result.skipped = agenda.skipped.count
+    let total = agenda.todo.reduce(0) { $0 + weight($1) }
+    let pace = Mutex(Pace(items: agenda.todo.count, total: total))
+    let elapsed: @Sendable () -> Double = { (ContinuousClock.now - start) / .seconds(1) }
+
+    let convert: @Sendable (Work) async -> Outcome = { work in
+      let weight = weight(work)
+      return await process(
+        work, settings: agenda.settings[work.settings],
+        progress: { share in
+          progress(
+            pace.withLock {
+              $0.go(share * weight)
+              return $0.progress(at: elapsed())
+            })
+        }, shouldStop: shouldStop)
+    }
+
+    // So many pictures are in memory at a time; the tasks end with the group.
+    await withTaskGroup(of: Outcome.self) { group in
+      var waiting = agenda.todo.makeIterator()
+      var isStopped = false
+      func add() {
+        guard !isStopped, !shouldStop(), let work = waiting.next() else { return }
+        group.addTask { await convert(work) }
+      }
+      for _ in 0..<max(1, options.jobs) { add() }
+      for await outcome in group {
+        let item = plan.items[outcome.work.number]
+        for (attempt, reason) in outcome.retried.enumerated() {
+          events(.retried(item, attempt: attempt + 1, reason: reason))
         }
-        current = await next
+        switch outcome.end {
+        case .converted(let made):
+          result.converted += 1
+          events(.converted(item, made))
+        case .failed(let reason):
+          result.failures.append(.init(item: item, reason: reason))
+          if options.onError == .stop { isStopped = true }
+          events(.failed(item, attempts: outcome.retried.count + 1, reason: reason))
+        case .abandoned: isStopped = true
+        }
+        if case .abandoned = outcome.end {
+        } else {
+          progress(
+            pace.withLock {
+              $0.finish(weight(outcome.work), at: elapsed())
+              return $0.progress(at: elapsed())
+            })
+        }
+        add()
       }
-      report(await writing.next())
     }
-    events(.finished(converted: converted, failed: failed, seconds: (ContinuousClock.now - start) / .seconds(1)))
-    return (converted, failed)
+    result.remaining = agenda.todo.count - result.converted - result.failures.count
+    events(.finished(result, seconds: elapsed()))
+    return result
   }
 
-  /// Removes what writers that were killed left in the folders for results; files of the last hour may be another job's.
+  private func weight(_ work: Work) -> Double { Pace.weight(bytes: Stamp(of: plan.items[work.number].input)?.size) }
+
+  /// Removes what writers that were killed left in the folders for results.
   private func sweep() {
-    let files = FileManager.default
     for folder in Set(plan.items.map { ($0.output as NSString).deletingLastPathComponent }) {
-      let names = (try? files.contentsOfDirectory(atPath: folder.isEmpty ? "." : folder)) ?? []
-      for name in names where name.count == temporaryPrefix.count + 6 && name.hasPrefix(temporaryPrefix) {
-        let path = (folder as NSString).appendingPathComponent(name)
-        guard let date = (try? files.attributesOfItem(atPath: path))?[.modificationDate] as? Date,
-          date.timeIntervalSinceNow < -3600
-        else { continue }
-        try? files.removeItem(atPath: path)
-      }
+      StagedFile.sweep(folder.isEmpty ? "." : folder)
     }
-  }
-
-  /// The decoded picture and the SHA-256 of its file.
-  private static func read(_ item: JobItem) -> Result<(picture: Picture, digest: [UInt8]), any Error> {
-    Result {
-      // Decoding comes first: it refuses what is no regular file, such as a pipe that would never end.
-      let picture = try readPicture(item.input)
-      var hash = SHA256()
-      let file = try FileHandle(forReadingFrom: URL(filePath: item.input))
-      while let part = try file.read(upToCount: 1 << 20), !part.isEmpty { hash.update(part) }
-      return (picture, hash.digest())
-    }
-  }
-
-  private static func write(_ result: Picture, _ item: JobItem, _ began: ContinuousClock.Instant) -> JobEvent {
-    do {
-      try Imaging.write(result, to: item.output)
-      return .converted(
-        item, width: result.width, height: result.height, seconds: (ContinuousClock.now - began) / .seconds(1))
-    } catch { return .failed(item, reason: "\(error)") }
   }
 }
+
+// MARK: - One picture
+
+extension Job {
+  private struct Outcome: Sendable {
+    enum End {
+      case converted(JobEvent.Conversion)
+      case failed(String)
+      case abandoned
+    }
+    let work: Work
+    /// Why attempts before the last failed.
+    var retried: [String] = []
+    var end: End
+  }
+
+  /// From file to file, again and again within the limit.
+  private func process(
+    _ work: Work, settings: Chain.Settings, progress: @escaping @Sendable (Double) -> Void,
+    shouldStop: @escaping @Sendable () -> Bool
+  ) async -> Outcome {
+    let item = plan.items[work.number]
+    var record = ItemRecord(output: plan.key(of: item), input: item.input, making: work.making, attempts: work.attempts)
+    var outcome = Outcome(work: work, end: .abandoned)
+    while true {
+      do {
+        if shouldStop() { throw CancellationError() }
+        let made = try await attempt(item, settings, &record, progress, shouldStop)
+        outcome.end = .converted(
+          .init(
+            width: made.width, height: made.height, digest: made.digest, seed: settings.seed,
+            attempts: outcome.retried.count + 1, timing: record.timing ?? ItemTiming()))
+        return outcome
+      } catch is CancellationError {
+        if record.state == .running {
+          record.state = .planned
+          record.attempts -= 1
+          // Where this cannot be noted the next start finds the picture begun, and begins it again.
+          try? journal.save(record)
+        }
+        return outcome
+      } catch {
+        let reason = "\(error)"
+        guard outcome.retried.count < options.retries else {
+          record.state = .failed
+          record.error = reason
+          try? journal.save(record)
+          outcome.end = .failed(reason)
+          return outcome
+        }
+        outcome.retried.append(reason)
+      }
+    }
+  }
+
+  private func attempt(
+    _ item: JobItem, _ settings: Chain.Settings, _ record: inout ItemRecord,
+    _ progress: @escaping @Sendable (Double) -> Void, _ shouldStop: @escaping @Sendable () -> Bool
+  ) async throws -> ItemRecord.Result {
+    record.state = .running
+    record.attempts += 1
+    record.started = Date.now.timeIntervalSince1970
+    try journal.save(record)
+
+    var timing = ItemTiming()
+    record.inputStamp = Stamp(of: item.input)
+    let made =
+      try await isLarge(item)
+      ? convertInRows(item, settings, &record, &timing, progress, shouldStop)
+      : convertAtOnce(item, settings, &record, &timing, progress, shouldStop)
+    // The journal comes first: a file that gets its name without an entry could not be told from somebody else's.
+    let result = ItemRecord.Result(
+      digest: made.digest, stamp: Stamp(size: made.file.size, time: made.file.time), width: made.width,
+      height: made.height)
+    record.state = .done
+    (record.result, record.timing, record.error) = (result, timing, nil)
+    try journal.save(record)
+    try made.file.publish()
+    return result
+  }
+
+  /// A result that waits for its name.
+  private struct Made: Sendable {
+    let file: StagedFile
+    let digest: String
+    let width, height: Int
+  }
+
+  /// Pixels of a result from which a picture is converted in rows: decoding and encoding no longer overlap with another
+  /// picture's network, which matters little there, and memory no longer grows with the height.
+  private static let largeResult = 1 << 24
+
+  @Compute private func isLarge(_ item: JobItem) throws -> Bool {
+    guard chain.stages.count == 1, let converter = try chain.converters(chain.settings(item.choices)).first else {
+      return false
+    }
+    let header = try probe(item.input)
+    let size = try converter.plugin.outputSize(width: header.width, height: header.height)
+    return size.width * size.height >= Self.largeResult
+  }
+
+  /// Decodes, converts and encodes, each on a thread of its own, so that other pictures can be at the other steps.
+  private func convertAtOnce(
+    _ item: JobItem, _ settings: Chain.Settings, _ record: inout ItemRecord, _ timing: inout ItemTiming,
+    _ progress: @escaping @Sendable (Double) -> Void, _ shouldStop: @escaping @Sendable () -> Bool
+  ) async throws -> Made {
+    let (source, digest) = try Self.timed(&timing.decode) {
+      // Decoding comes first: it refuses what is no regular file, such as a pipe that would never end.
+      (try readPicture(item.input), try Self.digest(of: item.input))
+    }
+    record.inputDigest = hex(digest)
+    let (picture, seconds) = try await Compute.run { () throws in
+      if shouldStop() { throw CancellationError() }
+      lane.enter(width: source.width, height: source.height)
+      var seconds = 0.0
+      let picture = try Self.timed(&seconds) {
+        try chain.converters(settings).convert(source, digest: digest, progress: progress, shouldStop: shouldStop)
+      }
+      return (picture, seconds)
+    }
+    timing.network = seconds
+    return try Self.timed(&timing.encode) {
+      guard let format = PictureFormat(path: item.output) else {
+        throw ConversionError(.options, at: item.output, "The name says no format.", remedy: "End it in .png.")
+      }
+      let bytes = try encode(picture, as: format)
+      return Made(
+        file: try StagedFile(bytes, for: item.output), digest: hex(SHA256.digest(of: Data(bytes))),
+        width: picture.width, height: picture.height)
+    }
+  }
+
+  /// Converts a picture whose result would take too much memory as a whole.
+  private func convertInRows(
+    _ item: JobItem, _ settings: Chain.Settings, _ record: inout ItemRecord, _ timing: inout ItemTiming,
+    _ progress: @escaping @Sendable (Double) -> Void, _ shouldStop: @escaping @Sendable () -> Bool
+  ) async throws -> Made {
+    let digest = try Self.timed(&timing.decode) { try Self.digest(of: item.input) }
+    record.inputDigest = hex(digest)
+    let (made, seconds) = try await Compute.run { () throws in
+      if shouldStop() { throw CancellationError() }
+      var seconds = 0.0
+      let made = try Self.timed(&seconds) {
+        guard let converter = try chain.converters(settings).first else {
+          throw ConversionError(.options, at: "chain", "It has no adapter.", remedy: "Name one with --adapter.")
+        }
+        return try converter.convert(
+          file: item.input, digest: digest, to: item.output,
+          progress: { done, all in progress(Double(done) / Double(max(1, all))) }, shouldStop: shouldStop)
+      }
+      return (made, seconds)
+    }
+    timing.network = seconds
+    return try Self.timed(&timing.encode) {
+      var hash = SHA256()
+      try made.file.read { hash.update(Data($0)) }
+      return Made(file: made.file, digest: hex(hash.digest()), width: made.width, height: made.height)
+    }
+  }
+
+  /// SHA-256 of a file.
+  private static func digest(of path: String) throws -> [UInt8] {
+    var hash = SHA256()
+    let file = try FileHandle(forReadingFrom: URL(filePath: path))
+    while let part = try file.read(upToCount: 1 << 20), !part.isEmpty { hash.update(part) }
+    return hash.digest()
+  }
+
+  private static func timed<R>(_ seconds: inout Double, _ body: () throws -> R) rethrows -> R {
+    let start = ContinuousClock.now
+    defer { seconds += (ContinuousClock.now - start) / .seconds(1) }
+    return try body()
+  }
+}
+
+private func hex(_ digest: [UInt8]) -> String {
+  digest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+}
+
+/// The compute thread's memory of the last picture's size.
+@Compute private final class Lane {
+  private var size: (width: Int, height: Int)?
+
+  nonisolated init() {}
+
+  /// Blocks of the last size would only pile up beside those of the next.
+  func enter(width: Int, height: Int) {
+    if let size, size != (width, height) { trimMemoryPool() }
+    size = (width, height)
+  }
+}
+
+private let lane = Lane()

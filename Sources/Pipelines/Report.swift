@@ -9,34 +9,38 @@ internal import Imaging
 /// adapter enlarges, "before" is the input enlarged by a bicubic kernel.
 public struct Report: Sendable {
   /// Pictures on the page; a longer job's others are only counted, so that the page stays one a browser opens.
-  public static let limit = 100
-  /// Largest side of a picture on the page.
-  static let side = 512
+  public static let limit = 2000
+  /// Largest side of a picture on a page with as many: some 20 MB for 2000 pictures.
+  static func side(pictures: Int) -> Int { pictures <= 100 ? 512 : pictures <= 500 ? 256 : 128 }
 
-  private let adapter: String
+  private let adapters: String
   private let settings: String
-  private var figures: [String] = []
+  /// What is shown, with the time of what this run made.
+  private var shown: [(item: JobItem, timing: ItemTiming?)] = []
   private var failures: [(input: String, reason: String)] = []
-  private var converted = 0
+  private var converted = 0, earlier = 0
   private var seconds = 0.0
 
   /// - Parameters: what the heading says.
-  public init(adapter: Manifest, steps: Int, seed: UInt64) {
-    self.adapter = "\(adapter.name)@\(adapter.version)"
-    settings = "\(steps) \(steps == 1 ? "step" : "steps"), seed \(seed)"
+  public init(adapters: [Manifest], steps: Int?, seed: UInt64) {
+    self.adapters = adapters.map { "\($0.name)@\($0.version)" }.joined(separator: " → ")
+    let steps = steps ?? (adapters.count == 1 ? adapters[0].sampling?.defaultSteps : nil)
+    settings = (steps.map { "\($0) \($0 == 1 ? "step" : "steps"), " } ?? "") + "seed \(seed)"
   }
 
-  /// Takes note of an event; a converted picture is read again, with its input.
+  /// Takes note of an event.
   public mutating func add(_ event: JobEvent) {
-    if case .converted(let item, _, _, let time) = event {
+    switch event {
+    case .converted(let item, let made):
       converted += 1
-      guard figures.count < Self.limit else { return }
-      do { figures.append(try Self.figure(item, seconds: time)) } catch {
-        failures.append((item.output, "The result cannot be shown: \(error)"))
-      }
+      if shown.count < Self.limit { shown.append((item, made.timing)) }
+    case .skipped(let item, .done):
+      earlier += 1
+      if shown.count < Self.limit { shown.append((item, nil)) }
+    case .failed(let item, _, let reason): failures.append((item.input, reason))
+    case .finished(_, let time): seconds = time
+    case .started, .skipped, .retried: break
     }
-    if case .failed(let item, let reason) = event { failures.append((item.input, reason)) }
-    if case .finished(_, _, let time) = event { seconds = time }
   }
 
   /// Writes the page, complete or not at all.
@@ -49,12 +53,20 @@ public struct Report: Sendable {
     }
   }
 
-  /// The page.
+  /// The page; results are read now, with their inputs.
   public var html: String {
-    let hidden = converted - figures.count
+    var (figures, failures) = ([String](), failures)
+    let side = Self.side(pictures: shown.count)
+    for (item, timing) in shown {
+      do { figures.append(try Self.figure(item, timing, side: side)) } catch {
+        failures.append((item.output, "The result cannot be shown: \(error)"))
+      }
+    }
+    let hidden = converted + earlier - shown.count
     let summary =
-      "\(converted) converted, \(failures.count) failed, \(Self.time(seconds)); \(settings)"
-      + (hidden > 0 ? "; the first \(figures.count) are shown" : "")
+      "\(converted) converted, \(self.failures.count) failed, \(Self.time(seconds))"
+      + (earlier > 0 ? ", \(earlier) finished earlier" : "") + "; \(settings)"
+      + (hidden > 0 ? "; the first \(shown.count) are shown" : "")
     // Most errors name the file themselves.
     let errors = failures.map { $0.reason.hasPrefix($0.input) ? $0.reason : "\($0.input): \($0.reason)" }
       .map { "<li>\(Self.escaped($0))</li>" }
@@ -64,45 +76,50 @@ public struct Report: Sendable {
       <head>
       <meta charset="utf-8">
       <meta name="viewport" content="width=device-width, initial-scale=1">
-      <title>\(Self.escaped(adapter))</title>
-      <style>\(Self.style)</style>
+      <title>\(Self.escaped(adapters))</title>
+      <style>\(Self.style(side: side))</style>
       </head>
       <body>
-      <h1>\(Self.escaped(adapter))</h1>
+      <h1>\(Self.escaped(adapters))</h1>
       <p>\(summary). Drag the line, or press the arrow keys.</p>
       \(errors.isEmpty ? "" : "<h2>Failed</h2>\n<ul>\(errors.joined(separator: "\n"))</ul>")
       <main>
       \(figures.joined(separator: "\n"))
       </main>
+      <script>
+      addEventListener('input', e => e.target.parentNode.style.setProperty('--at', e.target.value + '%'))
+      </script>
       </body>
       </html>
 
       """
   }
 
-  private static func figure(_ item: JobItem, seconds: Double) throws(ImagingError) -> String {
+  private static func figure(_ item: JobItem, _ timing: ItemTiming?, side: Int) throws(ImagingError) -> String {
     let (input, output) = (try readBitmap(item.input), try readBitmap(item.output))
-    let cut = Cut(input, output)
-    let (before, after) = (try uri(cut.before), try uri(cut.after))
+    let cut = Cut(input, output, side: side)
+    let (before, after) = (try uri(cut.before, side), try uri(cut.after, side))
     let name = escaped((item.output as NSString).lastPathComponent)
     let kind = output.width > input.width ? "bicubic" : "before"
+    let parts = timing.map {
+      "decode \(time($0.decode)), network \(time($0.network)), encode \(time($0.encode))"
+    }
     return """
       <figure>
       <div class="pair" style="width: \(cut.after.width)px; aspect-ratio: \(cut.after.width) / \(cut.after.height)">
       <img src="\(before)" alt="\(name), before">
       <img class="after" src="\(after)" alt="\(name), after">
       <span>\(kind)</span><span>after</span>
-      <input type="range" min="0" max="100" value="50" step="0.1" aria-label="How much of \(name) is shown as before"
-      oninput="this.parentNode.style.setProperty('--at', this.value + '%')">
+      <input type="range" min="0" max="100" value="50" step="0.1" aria-label="How much of \(name) is shown as before">
       </div>
-      <figcaption>\(name)<small>\(input.width) × \(input.height) → \(output.width) × \(output.height), \
-      \(time(seconds))\(cut.note)</small></figcaption>
+      <figcaption>\(name)<small title="\(parts ?? "")">\(input.width) × \(input.height) → \
+      \(output.width) × \(output.height), \(timing.map { time($0.total) } ?? "finished earlier")\(cut.note)</small></figcaption>
       </figure>
       """
   }
 
-  private static func uri(_ bitmap: Bitmap) throws(ImagingError) -> String {
-    "data:image/jpeg;base64," + Data(try encodeJPEG(bitmap, quality: 92)).base64EncodedString()
+  private static func uri(_ bitmap: Bitmap, _ side: Int) throws(ImagingError) -> String {
+    "data:image/jpeg;base64," + Data(try encodeJPEG(bitmap, quality: side < 512 ? 80 : 92)).base64EncodedString()
   }
 
   private static func time(_ seconds: Double) -> String {
@@ -114,12 +131,13 @@ public struct Report: Sendable {
       .replacing("\"", with: "&quot;")
   }
 
-  private static let style = """
+  private static func style(side: Int) -> String {
+    """
     :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
     body { margin: 2rem auto; max-width: 1120px; padding: 0 1rem }
     h1 { font-size: 1.4rem; margin: 0 } p { margin: 0 0 2rem; opacity: .7 }
-    main { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 512px), 1fr)); gap: 2rem }
-    figure { margin: 0 } figcaption small { display: block; opacity: .7 }
+    main { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, \(max(160, side))px), 1fr)); gap: 2rem }
+    figure { margin: 0; content-visibility: auto; contain-intrinsic-size: auto \(side)px } figcaption small { display: block; opacity: .7 }
     .pair { --at: 50%; position: relative; max-width: 100%; overflow: hidden; border-radius: 4px }
     .pair img { position: absolute; inset: 0; width: 100%; height: 100% }
     .after { clip-path: inset(0 0 0 var(--at)) }
@@ -131,6 +149,7 @@ public struct Report: Sendable {
     .pair input { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; opacity: 0; cursor: ew-resize }
     .pair:focus-within { outline: 2px solid Highlight; outline-offset: 2px }
     """
+  }
 }
 
 /// What the page shows of a result: its middle at its own pixels where the adapter enlarges (reduced, it would look like its
@@ -139,8 +158,8 @@ private struct Cut {
   let before, after: Bitmap
   let note: String
 
-  init(_ input: Bitmap, _ output: Bitmap) {
-    let (scale, side) = (output.width / input.width, Report.side)
+  init(_ input: Bitmap, _ output: Bitmap, side: Int) {
+    let scale = output.width / input.width
     let longest = max(output.width, output.height)
     if longest > side && scale > 1 && output.width == scale * input.width && output.height == scale * input.height {
       // The middle in input pixels, and as much around it as the kernel reaches.

@@ -69,8 +69,8 @@ enum Exit: Int32 {
     switch error.code {
     case .options, .collision: .usage
     case .noInput: .notFound
-    case .unsupported: .refused
-    case .outputFolder: .badInput
+    case .unsupported, .existing, .busy: .refused
+    case .outputFolder, .journal, .itemsFile: .badInput
     }
   }
 

@@ -65,7 +65,7 @@ import Testing
     let outcome = try shop.codi("convert", folder, "--adapter", "enlarge", "--out", "out").expect(1)
     #expect(outcome.error.contains("This plugin only leaves its mark."), "\(outcome.error)")
     #expect(FileManager.default.fileExists(atPath: mark), "the mark works")
-    #expect(shop.folder.names("out").isEmpty)
+    #expect(shop.results("out").isEmpty)
   }
 
   /// A plugin whose opening writes the file `mark`, and which fails at everything it is asked to make.

@@ -1,3 +1,4 @@
+import Bundles
 import Foundation
 import Imaging
 import TestSupport
@@ -15,8 +16,10 @@ import Testing
     let events = try json.objects()
     #expect(events.map { $0["event"] as? String } == ["started", "converted", "converted", "finished"])
     #expect(events[0]["items"] as? Int == 2)
-    #expect(Set(events[1].keys) == ["event", "input", "output", "width", "height", "seconds"])
-    #expect(events[1]["output"] as? String == "json/p0.png" && events[1]["width"] as? Int == 48)
+    let made = try #require(events.first { $0["output"] as? String == "json/p0.png" })
+    #expect(made["width"] as? Int == 48 && made["attempts"] as? Int == 1 && made["seed"] as? Int == 0)
+    #expect(made["sha256"] as? String == SHA256.hex(of: try shop.bytes("json/p0.png")))
+    #expect(Set((made["timing"] as? [String: Any] ?? [:]).keys) == ["decode", "network", "encode"])
     #expect(events[3]["converted"] as? Int == 2 && events[3]["failed"] as? Int == 0)
 
     let quiet = try shop.codi("convert", folder, "--adapter", "enlarge", "--out", "quiet", "--quiet").expect(0)
@@ -67,8 +70,8 @@ import Testing
     let json = try shop.codi("convert", folder, "--adapter", "enlarge", "--out", "dry-out", "--dry-run", "--json")
     let lines = try json.expect(0).objects()
     #expect(lines.map { $0["event"] as? String } == ["planned", "planned", "estimate"])
-    #expect(Set(lines[2].keys) == ["event", "pictures", "regions", "steps", "seconds", "bytes"])
-    #expect(lines[2]["pictures"] as? Int == 2 && lines[2]["regions"] as? Int == 2 && lines[2]["steps"] as? Int == 2)
+    #expect(Set(lines[2].keys) == ["event", "pictures", "skipped", "regions", "seconds", "bytes"])
+    #expect(lines[2]["pictures"] as? Int == 2 && lines[2]["regions"] as? Int == 2)
     #expect(!shop.folder.names().contains("dry-out"))
   }
 
@@ -76,13 +79,13 @@ import Testing
   func killed() throws {
     let folder = try shop.pictures("killed", count: 24, side: 40)
     try shop.codi("convert", folder, "--adapter", "enlarge", "--out", "whole").expect(0)
-    let all = shop.folder.names("whole")
+    let all = shop.results("whole")
     #expect(all.count == 24)
     // From the moment results begin to appear.
     for (round, delay) in [0, 7_000, 23_000, 61_000, 140_000].enumerated() {
       let out = "killed-\(round)"
       _ = try shop.run(["convert", folder, "--adapter", "enlarge", "--out", out]) { process in
-        while shop.folder.names(out).isEmpty && process.isRunning { usleep(500) }
+        while !shop.folder.names(out).contains("p0.png") && process.isRunning { usleep(500) }
         usleep(UInt32(delay))
         kill(process.processIdentifier, SIGKILL)
       }
@@ -94,6 +97,7 @@ import Testing
       // The same command again finishes the work.
       guard round == 2 else { continue }
       try shop.codi("convert", folder, "--adapter", "enlarge", "--out", out).expect(0)
+      #expect(shop.results(out) == all)
       for name in all { #expect(try shop.bytes("\(out)/\(name)") == shop.bytes("whole/\(name)"), "\(name)") }
     }
   }
@@ -107,8 +111,8 @@ import Testing
       kill(process.processIdentifier, signal)
     }.expect(128 + signal)
     let events = try outcome.objects()
-    let present = shop.folder.names(out)
-    #expect(present.allSatisfy { $0.hasPrefix("p") }, "no temporary file is left: \(present)")
+    let present = shop.results(out)
+    #expect(present.allSatisfy { $0.hasPrefix("p") })
     #expect(events.last?["event"] as? String == "finished" && events.last?["converted"] as? Int == present.count)
     #expect(present.count < 60)
     for name in present { _ = try readPicture(shop.folder("\(out)/\(name)")) }
@@ -121,7 +125,8 @@ import Testing
     let disk = try SmallDisk(at: try shop.folder.make("disk"), kilobytes: 64)
     defer { disk.unmount() }
     let folder = try shop.pictures("full", count: 4, side: 24)
-    let outcome = try shop.codi("convert", folder, "--adapter", "enlarge", "--out", "disk").expect(1)
+    let outcome = try shop.codi("convert", folder, "--adapter", "enlarge", "--out", "disk", "--journal", "full.sqlite")
+      .expect(1)
     #expect(outcome.error.contains("No space left on device") && outcome.error.contains("has room"), "\(outcome.error)")
     let present = shop.folder.names("disk")
     #expect(!present.isEmpty && present.count < 4 && present.allSatisfy { $0.hasPrefix("p") }, "\(present)")

@@ -89,6 +89,6 @@ import Testing
     #expect(outcome.out.isEmpty)
     #expect(outcome.error.components(separatedBy: "mixed/p00.png").count == 2, "\(outcome.error)")
     #expect(outcome.error.contains("converted 2 of 3 into mixed-out"))
-    #expect(shop.folder.names("mixed-out") == ["p0.png", "p1.png"])
+    #expect(shop.results("mixed-out") == ["p0.png", "p1.png"])
   }
 }

@@ -57,7 +57,9 @@ final class Workshop: Sendable {
     process.arguments = arguments
     process.currentDirectoryURL = URL(filePath: folder.path)
     var environment = ProcessInfo.processInfo.environment
-    for name in ["XDG_DATA_HOME", "XDG_STATE_HOME", "OMP_WAIT_POLICY", "OMP_NUM_THREADS"] { environment[name] = nil }
+    for name in ["XDG_DATA_HOME", "XDG_STATE_HOME", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "JOB_COMPLETION_INDEX"] {
+      environment[name] = nil
+    }
     environment["HOME"] = folder("home")
     environment["CODI_HOME"] = store
     environment["CODI_RUNS"] = folder("runs")
@@ -76,8 +78,12 @@ final class Workshop: Sendable {
   }
 
   /// Runs the program; `meanwhile` may send it signals.
+  /// - Parameters:
+  ///   - program: another one that starts `codi`, such as mpirun.
+  ///   - input: what the program reads on stdin.
   func run(
-    _ arguments: [String], _ environment: [String: String] = [:], meanwhile: (Process) throws -> Void
+    _ arguments: [String], _ environment: [String: String] = [:], program: String? = nil, input: Data? = nil,
+    meanwhile: (Process) throws -> Void = { _ in }
   ) throws -> Outcome {
     let name = "said-\(UInt64.random(in: 0 ... .max))"
     let paths = [folder("\(name).out"), folder("\(name).err")]
@@ -85,6 +91,12 @@ final class Workshop: Sendable {
     defer { for path in paths { try? FileManager.default.removeItem(atPath: path) } }
     let handles = try paths.map { try FileHandle(forWritingTo: URL(filePath: $0)) }
     let process = process(arguments, environment, out: handles[0], error: handles[1])
+    if let program { process.executableURL = URL(filePath: program) }
+    if let input {
+      try input.write(to: URL(filePath: folder("\(name).in")))
+      process.standardInput = try FileHandle(forReadingFrom: URL(filePath: folder("\(name).in")))
+    }
+    defer { try? FileManager.default.removeItem(atPath: folder("\(name).in")) }
     try process.run()
     try meanwhile(process)
     process.waitUntilExit()
@@ -92,6 +104,15 @@ final class Workshop: Sendable {
     return Outcome(
       command: "codi " + arguments.joined(separator: " "), code: process.terminationStatus, out: said[0], error: said[1]
     )
+  }
+
+  /// Results in a folder; a hidden file that is no journal fails the test.
+  func results(_ name: String, sourceLocation: SourceLocation = #_sourceLocation) -> [String] {
+    let hidden = folder.names(name).filter { $0.hasPrefix(".") }
+    #expect(
+      hidden.allSatisfy { $0.hasPrefix(".codi-job.") }, "a temporary file was left: \(hidden)",
+      sourceLocation: sourceLocation)
+    return folder.names(name).filter { !$0.hasPrefix(".") }
   }
 
   func bytes(_ name: String) throws -> Data { try Data(contentsOf: URL(filePath: folder(name))) }

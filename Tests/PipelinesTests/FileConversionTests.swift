@@ -26,8 +26,10 @@ import Testing
     input.bitDepth = .sixteen
     try Imaging.write(input, to: folder("in.png"))
     let converter = try converter(steps: 2)
-    let size = try converter.convert(file: folder("in.png"), digest: [3], to: folder("rows.\(suffix)"))
-    #expect(size == (164, 268))
+    let result = try converter.convert(file: folder("in.png"), digest: [3], to: folder("rows.\(suffix)"))
+    #expect(result.width == 164 && result.height == 268)
+    #expect(!folder.names().contains("rows.\(suffix)"), "it has no name before it is published")
+    try result.file.publish()
     try Imaging.write(
       try converter.convert(try readPicture(folder("in.png")), digest: [3]), to: folder("whole.\(suffix)"))
     #expect(

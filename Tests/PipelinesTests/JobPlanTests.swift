@@ -29,10 +29,12 @@ import Testing
     }?.code
   }
 
-  @Test("a folder's pictures are taken in order of name; hidden files, folders and other files are left alone")
+  @Test("a folder's pictures are taken in order of name; hidden files and other files are left alone")
   func folders() throws {
     try touch("in/b.JPG", "in/a.png", "in/notes.txt", "in/.hidden.png", "in/c.heic", "in/d.tif")
     _ = try folder.make("in/folder.png")
+    _ = try folder.make("in/.hidden")
+    try touch("in/.hidden/x.png")
     #expect(try plan("in") == ["a.png → a.png", "b.JPG → b.JPG", "c.heic → c.png", "d.tif → d.tif"])
   }
 

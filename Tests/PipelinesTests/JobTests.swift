@@ -1,6 +1,8 @@
+import Adapters
 import Foundation
 import Imaging
 import Pipelines
+import Registry
 import Synchronization
 import Tensor
 import TestSupport
@@ -21,21 +23,32 @@ import Testing
     func append(_ event: JobEvent) { list.withLock { $0.append(event) } }
   }
 
+  /// One adapter, or the same several times over.
+  private func chain(seed: UInt64 = 0, steps: Int = 1, stages: Int = 1) throws -> Chain {
+    var options = Converter.Options()
+    (options.steps, options.seed, options.precision) = (steps, seed, .f32)
+    let stage = Chain.Stage(try Toy.adapter(), library: try Toy.plugin().library, digest: "sha256:toy")
+    return try Chain([Chain.Stage](repeating: stage, count: stages), options: options, program: "test")
+  }
+
+  private typealias Run = (events: [JobEvent], converted: Int, failed: Int, skipped: Int, remaining: Int)
+
   private func run(
-    _ inputs: [String] = ["in"], into: String = "out", seed: UInt64 = 0, steps: Int = 1, format: PictureFormat? = nil,
+    _ inputs: [String] = ["in"], into: String = "out", seed: UInt64 = 0, steps: Int = 1, stages: Int = 1,
+    format: PictureFormat? = nil, journal: Journal? = nil, options: JobOptions = JobOptions(),
     shouldStop: @escaping @Sendable () -> Bool = { false }
-  ) async throws -> (events: [JobEvent], converted: Int, failed: Int) {
-    let out = try folder.make(into)
-    let adapter = try Toy.adapter()
-    let converter = try await Compute.run { () throws in
-      var options = Converter.Options()
-      (options.steps, options.seed, options.precision) = (steps, seed, .f32)
-      return try Converter(adapter, plugin: try Toy.plugin(), options: options)
-    }
-    let plan = try JobPlan(inputs: inputs.map { folder($0) }, into: out, format: format)
+  ) async throws -> Run {
+    let plan = try JobPlan(inputs: inputs.map { folder($0) }, into: try folder.make(into), format: format)
+    return try await run(
+      Job(
+        plan, try chain(seed: seed, steps: steps, stages: stages), try journal ?? Journal(), options: options),
+      shouldStop)
+  }
+
+  private func run(_ job: Job, _ shouldStop: @escaping @Sendable () -> Bool = { false }) async throws -> Run {
     let log = Log()
-    let result = await Job(plan, converter).run(events: { log.append($0) }, shouldStop: shouldStop)
-    return (log.events, result.converted, result.failed)
+    let result = try await job.run(events: { log.append($0) }, shouldStop: shouldStop)
+    return (log.events, result.converted, result.failures.count, result.skipped, result.remaining)
   }
 
   private func bytes(_ name: String) throws -> Data { try Data(contentsOf: URL(filePath: folder(name))) }
@@ -60,7 +73,7 @@ import Testing
     for other in ["seed/m.png", "steps/m.png"] { #expect(try bytes(other) != expected, "\(other)") }
   }
 
-  @Test("a broken picture is reported in its place and the rest go on")
+  @Test("broken pictures are named and the rest go on")
   func broken() async throws {
     try Pictures.write(folder("in/a.png"), 8, 8)
     try Data("no picture".utf8).write(to: URL(filePath: folder("in/b.png")))
@@ -73,15 +86,21 @@ import Testing
     try Pictures.write(folder("in/g.webp"), 8, 8)
     let result = try await run()
     #expect(result.converted == 3 && result.failed == 4)
-    let order = result.events.map { event -> String in
-      switch event {
-      case .started(let items): "\(items) items"
-      case .converted(let item, _, _, _): (item.output as NSString).lastPathComponent
-      case .failed(let item, let reason): "-" + (item.input as NSString).lastPathComponent + (reason.isEmpty ? "?" : "")
-      case .finished(let converted, let failed, _): "\(converted) + \(failed)"
+    var (made, failed) = ([String](), [String]())
+    for event in result.events {
+      if case .converted(let item, _) = event { made.append((item.output as NSString).lastPathComponent) }
+      if case .failed(let item, 1, let reason) = event, !reason.isEmpty {
+        failed.append((item.input as NSString).lastPathComponent)
       }
     }
-    #expect(order == ["7 items", "a.png", "-b.png", "-c.jpg", "d.jpg", "-e.jpg", "-f.png", "g.webp", "3 + 4"])
+    #expect(made.sorted() == ["a.png", "d.jpg", "g.webp"])
+    #expect(failed.sorted() == ["b.png", "c.jpg", "e.jpg", "f.png"])
+    guard case .started(7, 0, .whole) = result.events.first, case .finished(let last, _) = result.events.last else {
+      Issue.record("\(result.events)")
+      return
+    }
+    #expect(
+      last.failures.map(\.item.input).sorted() == ["b.png", "c.jpg", "e.jpg", "f.png"].map { folder("in/\($0)") })
     #expect(folder.names("out") == ["a.png", "d.jpg", "g.webp"], "and nothing else is left there")
   }
 
@@ -97,39 +116,43 @@ import Testing
   func noFolder() async throws {
     try Pictures.write(folder("in/a.png"), 4, 4)
     try Pictures.write(folder("in/b.png"), 4, 4)
-    let (gone, adapter) = (folder("gone"), try Toy.adapter())
-    let converter = try await Compute.run { () throws in try Converter(adapter, plugin: try Toy.plugin()) }
-    let job = Job(try JobPlan(inputs: [folder("in")], into: gone), converter)
-    let result = await job.run(events: { _ in })
+    let job = Job(try JobPlan(inputs: [folder("in")], into: folder("gone")), try chain(), try Journal())
+    let result = try await run(job)
     #expect(result.converted == 0 && result.failed == 2)
   }
 
   @Test("a stop leaves complete results only, and says how many")
   func stopped() async throws {
-    for name in ["a", "b", "c"] { try Pictures.write(folder("in/\(name).png"), 8, 8) }
+    for i in 0..<20 { try Pictures.write(folder("in/\(i).png"), 8, 8) }
     let out = folder("out")
-    let result = try await run(shouldStop: { FileManager.default.fileExists(atPath: "\(out)/a.png") })
-    #expect(result.converted >= 1 && result.converted < 3 && result.failed == 0)
-    #expect(folder.names("out") == ["a.png", "b.png", "c.png"].prefix(result.converted).map { $0 })
-    guard case .finished(let converted, 0, _) = result.events.last else {
+    let result = try await run(
+      shouldStop: {
+        (try? FileManager.default.contentsOfDirectory(atPath: out))?.contains { $0.hasSuffix(".png") } == true
+      })
+    #expect(result.converted >= 1 && result.converted < 20 && result.failed == 0)
+    #expect(folder.names("out").count == result.converted && result.remaining == 20 - result.converted)
+    guard case .finished(let last, _) = result.events.last else {
       Issue.record("the last event is \(String(describing: result.events.last))")
       return
     }
-    #expect(converted == result.converted)
+    #expect(last.converted == result.converted && last.remaining == result.remaining)
   }
 
-  @Test("what a killed writer left an hour ago is swept away, and nothing else")
+  @Test("what a killed writer left is swept away; what another one is writing, and other files, are not")
   func sweeps() async throws {
     try Pictures.write(folder("in/a.png"), 4, 4)
     _ = try folder.make("out")
-    let old = [FileAttributeKey.modificationDate: Date(timeIntervalSinceNow: -4000)]
     for name in [".codi-abcdef", ".codi-abcde", ".codi-notes.txt", "codi-abcdef"] {
-      #expect(FileManager.default.createFile(atPath: folder("out/\(name)"), contents: nil, attributes: old))
-      try FileManager.default.setAttributes(old, ofItemAtPath: folder("out/\(name)"))
+      try Data([1]).write(to: URL(filePath: folder("out/\(name)")))
     }
-    #expect(FileManager.default.createFile(atPath: folder("out/.codi-abcdeg"), contents: nil))
+    let staged = try StagedFile([1, 2, 3], for: folder("out/other.png"))
     _ = try await run()
-    #expect(folder.names("out") == [".codi-abcde", ".codi-abcdeg", ".codi-notes.txt", "a.png", "codi-abcdef"])
+    let hidden = folder.names("out").filter {
+      ![".codi-abcde", ".codi-notes.txt", "a.png", "codi-abcdef"].contains($0)
+    }
+    #expect(hidden.count == 1 && hidden[0].hasPrefix(".codi-") && hidden[0] != ".codi-abcdef", "\(hidden)")
+    try staged.publish()
+    #expect(try bytes("out/other.png") == Data([1, 2, 3]))
   }
 
   @Test("formats, depth, alpha and grey pictures keep what they promise")
@@ -172,11 +195,11 @@ import Testing
     try Pictures.write(folder("in/a.png"), 100, 50)
     try Pictures.write(folder("in/b.png"), 8, 8)
     try Data("no picture".utf8).write(to: URL(filePath: folder("in/c.png")))
-    let adapter = try Toy.adapter()
-    let converter = try await Compute.run { () throws in try Converter(adapter, plugin: try Toy.plugin()) }
-    let estimate = try await Job(try JobPlan(inputs: [folder("in")], into: folder("out")), converter).estimate()
+    let plan = try JobPlan(inputs: [folder("in")], into: folder("out"))
+    let estimate = try await Job(plan, try chain(), try Journal()).estimate()
     // 400 × 200 takes two regions, 32 × 32 one.
-    #expect(estimate.pictures == 3 && estimate.regions == 3)
+    #expect(estimate.pictures == 3 && estimate.regions == 3 && estimate.skipped == 0)
+    #expect(estimate.items.map { ($0.input as NSString).lastPathComponent } == ["a.png", "b.png", "c.png"])
     #expect(estimate.seconds > 0 && estimate.bytes > 10_000_000)
     #expect(folder.names().contains("out") == false, "nothing was made")
   }
@@ -186,21 +209,91 @@ import Testing
     try Pictures.write(folder("in/\"ü\n.png"), 1, 1)
     let plan = try JobPlan(inputs: [folder("in")], into: "out")
     let item = try #require(plan.items.first)
+    var timing = ItemTiming()
+    (timing.decode, timing.network, timing.encode) = (0.25, 0.5, 0.25)
+    var result = JobResult()
+    result.failures = [.init(item: item, reason: "broken")]
     let lines = [
-      JobEvent.started(items: 1), .converted(item, width: 4, height: 8, seconds: 0.5),
-      .failed(item, reason: "a \"b\"\n"),
-      .finished(converted: 1, failed: 0, seconds: 1),
+      JobEvent.started(items: 1, skipped: 0, share: Share(index: 1, count: 4)), .skipped(item, .exists),
+      .converted(
+        item, .init(width: 4, height: 8, digest: "abc", seed: .max, attempts: 2, timing: timing)),
+      .retried(item, attempt: 1, reason: "busy"), .failed(item, attempts: 3, reason: "a \"b\"\n"),
+      .finished(result, seconds: 1),
     ].map(\.json)
+    let named = ["event", "input", "output"]
     let keys = [
-      ["event", "items"], ["event", "input", "output", "width", "height", "seconds"],
-      ["event", "input", "output", "reason"], ["event", "converted", "failed", "seconds"],
+      ["event", "items", "skipped", "share"], named + ["reason"],
+      named + ["width", "height", "sha256", "seed", "attempts", "seconds", "timing"], named + ["attempt", "reason"],
+      named + ["attempts", "reason"],
+      ["event", "converted", "skipped", "failed", "remaining", "seconds", "failures"],
     ]
+    #expect(lines.count == keys.count)
     for (line, keys) in zip(lines, keys) {
       #expect(!line.contains("\n") && line.hasPrefix("{\"event\":"))
       let object = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
       #expect(Set(object.keys) == Set(keys))
     }
-    let failed = try JSONSerialization.jsonObject(with: Data(lines[2].utf8)) as? [String: Any]
+    let failed = try JSONSerialization.jsonObject(with: Data(lines[4].utf8)) as? [String: Any]
     #expect(failed?["input"] as? String == item.input && failed?["reason"] as? String == "a \"b\"\n")
+  }
+
+  @Test("a chain gives what its adapters give one after the other, with noise of its own at each")
+  func chains() async throws {
+    try Pictures.write(folder("in/a.png"), 6, 5)
+    #expect(try await run(into: "twice", stages: 2).converted == 1)
+    #expect(try probe(folder("twice/a.png")).width == 96)
+    #expect(try await run(into: "again", stages: 2).converted == 1)
+    #expect(try bytes("twice/a.png") == bytes("again/a.png"))
+  }
+
+  @Test("what is chosen for one picture reaches it, and no other")
+  func choices() async throws {
+    try Pictures.write(folder("in/a.png"), 8, 8)
+    _ = try await run(into: "plain")
+    _ = try await run(into: "seven", seed: 7)
+    let items = ["plain", "seed", "strength"].map { name in
+      var item = InputItem(path: folder("in/a.png"))
+      item.out = "\(name).png"
+      if name == "seed" { item.choices.seed = 7 }
+      if name == "strength" { item.choices.parameters = ["strength": "0"] }
+      return item
+    }
+    let out = try folder.make("out")
+    let result = try await run(Job(try JobPlan(items, into: out), try chain(), try Journal()))
+    #expect(result.converted == 3)
+    #expect(try bytes("out/plain.png") == bytes("plain/a.png"))
+    #expect(try bytes("out/seed.png") == bytes("seven/a.png"))
+    #expect(try bytes("out/strength.png") != bytes("plain/a.png"))
+  }
+
+  @Test("a parameter that is none, or out of its range, is refused before the first conversion")
+  func wrongChoices() async throws {
+    try Pictures.write(folder("in/a.png"), 8, 8)
+    for parameters in [["strengh": "1"], ["strength": "much"]] {
+      var item = InputItem(path: folder("in/a.png"))
+      item.choices.parameters = parameters
+      let job = Job(try JobPlan([item], into: try folder.make("out")), try chain(), try Journal())
+      let error = await #expect(throws: ConversionError.self) { try await run(job) }
+      #expect(error?.code == .options)
+    }
+    #expect(folder.names("out").isEmpty)
+  }
+
+  @Test("a failing picture gets as many further attempts as were asked for, and --on-error stop ends the run after it")
+  func retries() async throws {
+    try Data("no picture".utf8).write(to: URL(filePath: folder("in/a.png")))
+    for name in ["b", "c", "d", "e", "f", "g"] { try Pictures.write(folder("in/\(name).png"), 8, 8) }
+    var options = JobOptions()
+    (options.retries, options.onError, options.jobs) = (2, .stop, 1)
+    let result = try await run(options: options)
+    let attempts = result.events.compactMap { event -> Int? in
+      if case .retried(_, let attempt, _) = event { attempt } else { nil }
+    }
+    #expect(attempts == [1, 2])
+    #expect(result.failed == 1 && result.converted == 0 && result.remaining == 6)
+    guard case .failed(_, 3, _) = result.events.dropLast().last else {
+      Issue.record("\(result.events)")
+      return
+    }
   }
 }

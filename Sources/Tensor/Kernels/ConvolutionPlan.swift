@@ -118,5 +118,8 @@ final class ConvolutionPlan: @unchecked Sendable {
 /// Version of the oneDNN library in use: part of a numerics profile.
 public var oneDNNVersion: String { String(cString: cd_version()) }
 
+/// The instruction set that the fused kernels chose on this machine: part of a numerics profile.
+public var instructionSet: String { String(cString: ck_isa_name()) }
+
 /// Whether this CPU multiplies bfloat16 by itself, so that bf16 is faster than float32.
 public var hasNativeBFloat16: Bool { ck_has_bf16() == 1 }

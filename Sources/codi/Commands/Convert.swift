@@ -1,7 +1,6 @@
 import Adapters
 import ArgumentParser
 import Bundles
-import Distillation
 import Foundation
 import Imaging
 import Pipelines
@@ -14,168 +13,242 @@ struct Convert: AsyncParsableCommand {
     abstract: "Convert pictures with an installed adapter.",
     discussion: """
       The same picture, adapter, seed and steps give the same bytes, whatever its name or its place in the batch.
-      Broken pictures are named and the others converted; the exit code is then 1. Ctrl-C finishes nothing that was
-      begun, leaves what is there complete, and ends with 130.
-      Example: codi convert photos/ --adapter super-resolution --out big/
+      Broken pictures are named and the others converted; the exit code is then 1. Ctrl-C leaves what is there complete
+      and ends with 130. The same command again, after whatever end, does what is left: a journal beside the results
+      knows them. Several processes, machines too, share one job: see --share.
+      Examples:
+        codi convert photos/ --adapter super-resolution --out big/
+        find . -name '*.jpg' -print0 | codi convert - --adapter super-resolution --out big/ --name '{stem}-x4.{ext}'
+        srun -n 8 codi convert photos/ --adapter super-resolution --out big/
       """)
 
-  @Argument(help: "Pictures, or folders of pictures; folders inside them are left alone.") var paths: [String]
-  @Option(help: "NAME[@VERSION] of an installed adapter.") var adapter: String
-  @Option(help: "Folder for the results, OUT/STEM.EXT; made when it does not exist.") var out: String
+  @Argument(
+    help: """
+      Pictures, folders of pictures with the folders inside, patterns such as 'photos/**/*.jpg' in quotes; - reads a \
+      list from stdin, one name a line or NUL between names.
+      """)
+  var paths: [String] = []
+  @Option(help: "A file of NDJSON, or -: {\"path\", \"out\", \"seed\", \"steps\", \"parameters\"} for each picture.")
+  var items: String?
+  @Option(help: "NAME[@VERSION] of an installed adapter; again for a chain, each at work on the last one's result.")
+  var adapter: [String]
+  @Option(help: "Folder for the results; made when it does not exist.") var out: String
+  @Option(help: "Names of the results, from the fields {folder}, {stem}, {ext}, {adapter}, {seed}, {steps}, {index}.")
+  var name = "{folder}/{stem}.{ext}"
   @Option(help: "Sampling steps; the adapter's own number if left out.") var steps: Int?
   @Option(help: "Seed of the noise.") var seed: UInt64 = 0
-  @Option(name: .customLong("set"), help: "A parameter of the adapter, NAME=VALUE; codi info lists them.")
+  @Option(
+    name: .customLong("set"),
+    help: "A parameter, NAME=VALUE, or N:NAME=VALUE for the N-th adapter of a chain; codi info lists them.")
   var settings: [String] = []
   @Option(help: "Format of the results instead of the input's own: png, jpeg, webp or tiff.") var format: String?
   @Option(help: "bf16 or f32; bf16 where the CPU has it.") var precision: String?
+  @Option(help: "Take the first so many pictures only.") var limit: Int?
+  @Option(help: "skip, overwrite or error: where a file is that this command would not write just so.")
+  var existing = "error"
+  @Option(help: "Further attempts for a picture that fails.") var retries = 0
+  @Option(help: "skip or stop, after a picture that failed.") var onError = "skip"
+  @Option(help: "Pictures under way at a time: one in the network, the others being read and written.") var jobs = 3
+  @Option(help: "The journal, instead of OUT/\(Journal.fileName).") var journal: String?
+  @Option(
+    help: """
+      I/N: do the I-th of N shares; each has a journal of its own. Slurm, MPI and Kubernetes' indexed Jobs are \
+      understood without it.
+      """)
+  var share: String?
   @Option(help: "Also write an HTML page that shows the pictures before and after.") var report: String?
   @Flag(help: "Print what would be done, how long and with how much memory; convert nothing.") var dryRun = false
   @OptionGroup var output: OutputOptions
 
   func run() async throws {
-    let pictureFormat = try format.map { name in
-      guard let format = PictureFormat(rawValue: name) else {
-        throw Exit.Failure(
-          exit: .usage,
-          description: "--format \(name) is unknown; use one of "
-            + PictureFormat.allCases.map(\.rawValue).joined(separator: ", ") + ".")
-      }
-      return format
-    }
-    let plan = try JobPlan(inputs: paths, into: out, format: pictureFormat)
-    let converter = try await open()
-    let job = Job(plan, converter)
-    if dryRun { return try await describe(job) }
-    try makeFolder()
+    var options = JobOptions()
+    (options.jobs, options.retries) = (try atLeast(1, jobs, "--jobs"), try atLeast(0, retries, "--retries"))
+    options.existing = try choice(existing, "--existing")
+    options.onError = try choice(onError, "--on-error")
+    options.share = try share.map { text throws in try Share(text) } ?? Share.from(ProcessInfo.processInfo.environment)
+    let template = try NameTemplate(name)
+    let pictureFormat: PictureFormat? = try format.map { try choice($0, "--format") }
+    var inputs = try find()
+    if let limit { inputs = Array(inputs.prefix(try atLeast(1, limit, "--limit"))) }
 
-    let page = Mutex(
-      report.map { _ in Report(adapter: converter.adapter.manifest, steps: converter.steps, seed: seed) })
+    let chain = try await open()
+    let manifests = chain.stages.map(\.adapter.manifest)
+    var naming = JobPlan.Naming()
+    (naming.template, naming.format, naming.seed, naming.steps) = (template, pictureFormat, seed, steps)
+    naming.adapter = manifests.map { $0.name.split(separator: "/").last.map(String.init) ?? $0.name }
+      .joined(separator: "-")
+    let plan = try JobPlan(inputs, into: out, naming: naming)
+    let journals = journal.map { JournalFiles(main: $0) } ?? JournalFiles(folder: out)
+    if dryRun { return try await describe(Job(plan, chain, try journals.snapshot(), options: options)) }
+
+    try makeFolders(plan)
+    let journal = try journals.open(options.share, for: plan)
+    defer { journal.close() }
+    try await run(Job(plan, chain, journal, options: options), manifests)
+  }
+
+  private func run(_ job: Job, _ manifests: [Manifest]) async throws {
+    let page = Mutex(report.map { _ in Report(adapters: manifests, steps: steps, seed: seed) })
     let output = output
     let bar = ProgressBar(quiet: output.quiet)
     let start = ContinuousClock.now
-    let shares = Shares(plan)
-    let result = await job.run(
+    let result = try await job.run(
       events: { event in
         if output.json { output.printLine(event.json) }
         page.withLock { $0?.add(event) }
-        if case .failed(let item, let reason) = event {
-          // Reasons that name the file already need not do so twice.
-          bar.interrupt(with: "codi: " + (reason.hasPrefix(item.input) ? reason : "\(item.input): \(reason)"))
+        switch event {
+        case .failed(let item, _, let reason): bar.interrupt(with: "codi: " + Self.named(item, reason))
+        case .started(let items, let skipped, let share) where !output.quiet && (share.count > 1 || skipped > 0):
+          bar.interrupt(
+            with: (share.count > 1 ? "share \(share): " : "") + "\(items) pictures, \(skipped) of them need nothing")
+        default: break
         }
       },
-      progress: { number, share in
-        let done = shares.done(number, share)
-        let elapsed = (ContinuousClock.now - start) / .seconds(1)
-        // At first kernels are made ready: what that takes says little.
-        let left = elapsed < 2 ? "" : ", \(ProgressBar.duration(elapsed / max(done, 1e-9) * (1 - done))) left"
-        bar.show(done, "\(number + 1)/\(plan.items.count)\(left)")
+      progress: { progress in
+        bar.show(progress.fraction, "\(progress.finished)/\(progress.items)\(Self.words(progress.left))")
       }, shouldStop: { Interruption.isRequested })
     bar.finish()
-    let isStopped = result.converted + result.failed < plan.items.count
     if !output.json {
       let seconds = String(format: "%.1f", (ContinuousClock.now - start) / .seconds(1))
+      let all = result.converted + result.failures.count + result.remaining
       output.say(
-        (isStopped ? "stopped: " : "")
-          + "converted \(result.converted) of \(plan.items.count) into \(out), \(seconds) s")
+        (result.remaining > 0 ? "stopped: " : "") + "converted \(result.converted) of \(all) into \(out), \(seconds) s"
+          + (result.skipped > 0 ? "; \(result.skipped) needed nothing" : ""))
+      if result.failures.count > 1 {
+        output.say("failed, \(result.failures.count):")
+        for failure in result.failures { output.say("  " + Self.named(failure.item, failure.reason)) }
+      }
     }
-    if let report { try page.withLock { try $0?.write(to: report) } }
-    if isStopped { throw Exit.Code(Interruption.exit) }
-    if result.failed > 0 { throw Exit.Code(.someFailed) }
+    if let report {
+      // Each share has its page as it has its journal.
+      try page.withLock { try $0?.write(to: JournalFiles(main: report).path(of: job.options.share)) }
+    }
+    if Interruption.isRequested && result.remaining > 0 { throw Exit.Code(Interruption.exit) }
+    if !result.failures.isEmpty { throw Exit.Code(.someFailed) }
   }
 
-  /// Opens adapter, core and plugin on the compute thread.
-  private func open() async throws -> Converter {
+  /// Reasons that name the file already need not do so twice.
+  private static func named(_ item: JobItem, _ reason: String) -> String {
+    reason.hasPrefix(item.input) ? reason : "\(item.input): \(reason)"
+  }
+
+  private static func words(_ left: ClosedRange<Double>?) -> String {
+    guard let left else { return "" }
+    let (soon, late) = (ProgressBar.duration(left.lowerBound), ProgressBar.duration(left.upperBound))
+    return left.upperBound < 1.2 * left.lowerBound || soon == late
+      ? ", about \(late) left" : ", \(soon) to \(late) left"
+  }
+
+  // MARK: What is asked for
+
+  private func find() throws -> [InputItem] {
+    guard !paths.isEmpty || items != nil else {
+      throw Exit.Failure(exit: .usage, description: "Name pictures or folders, - for a list on stdin, or --items FILE.")
+    }
+    var found: [InputItem] = []
+    let named = paths.filter { $0 != "-" }
+    if !named.isEmpty { found += try InputList.find(named, excluding: out) }
+    if paths.contains("-") {
+      found += try InputList.find(
+        InputList.names(in: FileHandle.standardInput.readDataToEndOfFile()), excluding: out, isList: true)
+    }
+    if let items {
+      let data: Data
+      do {
+        data =
+          items == "-"
+          ? FileHandle.standardInput.readDataToEndOfFile() : try Data(contentsOf: URL(filePath: items))
+      } catch {
+        throw Exit.Failure(
+          exit: .notFound, description: "--items \(items): The file cannot be read: \(error.localizedDescription)")
+      }
+      found += try InputItem.parse(ndjson: data, source: items == "-" ? "stdin" : items)
+    }
+    guard !found.isEmpty else {
+      throw Exit.Failure(exit: .notFound, description: "\(items ?? "inputs"): No pictures are named there.")
+    }
+    return found
+  }
+
+  private func atLeast(_ least: Int, _ value: Int, _ name: String) throws -> Int {
+    guard value >= least else {
+      throw Exit.Failure(exit: .usage, description: "\(name) \(value): write a number from \(least) on.")
+    }
+    return value
+  }
+
+  private func choice<Choice: RawRepresentable<String> & CaseIterable>(_ text: String, _ name: String) throws -> Choice
+  {
+    guard let choice = Choice(rawValue: text) else {
+      throw Exit.Failure(
+        exit: .usage,
+        description: "\(name) \(text) is unknown; use one of "
+          + Choice.allCases.map(\.rawValue).joined(separator: ", ") + ".")
+    }
+    return choice
+  }
+
+  /// Opens adapters, their cores and plugins on the compute thread; a core that several need is opened once.
+  private func open() async throws -> Chain {
     let store = Locations.store
-    let installed = try store.resolve(try Reference(adapter))
-    let bundle = try store.open(installed)
-    let values = try Self.values(settings, for: bundle.manifest)
-    let coreBundle = try store.open(try store.core(of: installed))
+    let installed = try adapter.map { try store.resolve(try Reference($0)) }
+    let bundles = try installed.map { try store.open($0) }
+    let values = try Chain.values(settings, for: bundles.map(\.manifest))
+    let cores = try installed.map { try store.core(of: $0) }
+    let coreBundles = Dictionary(
+      try cores.map { ($0.digest, try store.open($0)) }, uniquingKeysWith: { first, _ in first })
     var options = Converter.Options()
     options.steps = steps
     options.seed = seed
     options.precision = try Precision.choose(precision)
     let chosen = options
     return try await Compute.run { () throws in
-      let adapter = try Adapter(bundle, core: try Core(coreBundle))
-      let plugin = try TaskPlugin(
-        try PluginLibrary(bundle), manifest: bundle.manifest, values: values, seed: chosen.seed)
-      return try Converter(adapter, plugin: plugin, options: chosen)
-    }
-  }
-
-  private static func values(_ settings: [String], for manifest: Manifest) throws -> [String: ParameterValue] {
-    var values: [String: ParameterValue] = [:]
-    for setting in settings {
-      let parts = setting.split(separator: "=", maxSplits: 1).map(String.init)
-      let known = manifest.parameters.map(\.name).joined(separator: ", ")
-      guard parts.count == 2, let parameter = manifest.parameters.first(where: { $0.name == parts[0] }) else {
-        throw Exit.Failure(
-          exit: .usage,
-          description: "--set \(setting): \(manifest.name) has "
-            + (known.isEmpty ? "no parameters." : "the parameters \(known). Write --set NAME=VALUE."))
+      let opened = try coreBundles.mapValues { try Core($0) }
+      let stages = try installed.indices.map { index throws -> Chain.Stage in
+        guard let core = opened[cores[index].digest] else { preconditionFailure("every core was opened") }
+        return Chain.Stage(
+          try Adapter(bundles[index], core: core), library: try PluginLibrary(bundles[index]),
+          digest: installed[index].digest, values: values[index])
       }
-      guard let value = parameter.value(of: parts[1]) else {
-        throw Exit.Failure(exit: .usage, description: "--set \(setting): \(parts[0]) must be \(parameter.range).")
-      }
-      values[parts[0]] = value
+      let chain = try Chain(stages, options: chosen, program: Version.current)
+      // Options that no adapter runs with are refused before the first picture.
+      try chain.check()
+      return chain
     }
-    return values
   }
 
   private func describe(_ job: Job) async throws {
     let estimate = try await job.estimate()
-    let items = job.plan.items
     if output.json {
-      for item in items {
+      for item in estimate.items {
         output.printLine(OutputOptions.line(["event": "planned", "input": item.input, "output": item.output]))
       }
     } else {
-      for item in items { output.printLine("\(item.input) → \(item.output)") }
+      for item in estimate.items { output.printLine("\(item.input) → \(item.output)") }
     }
     output.emit(
       [
-        "event": "estimate", "pictures": items.count, "regions": estimate.regions, "steps": job.converter.steps,
+        "event": "estimate", "pictures": estimate.pictures, "skipped": estimate.skipped, "regions": estimate.regions,
         "seconds": estimate.seconds, "bytes": estimate.bytes,
       ],
-      text: "\(items.count) pictures, \(estimate.regions) regions × \(job.converter.steps) steps: about "
-        + "\(ProgressBar.duration(estimate.seconds)), \(estimate.bytes / 1_000_000) MB of memory; nothing was converted"
-    )
+      text: "\(estimate.pictures) pictures, \(estimate.regions) regions: about "
+        + "\(ProgressBar.duration(estimate.seconds)), \(estimate.bytes / 1_000_000) MB of memory; "
+        + (estimate.skipped > 0 ? "\(estimate.skipped) more need nothing; " : "") + "nothing was converted")
   }
 
-  private func makeFolder() throws {
+  private func makeFolders(_ plan: JobPlan) throws {
     let remedy = "Choose a folder that can be written."
-    do { try FileManager.default.createDirectory(atPath: out, withIntermediateDirectories: true) } catch {
-      throw ConversionError(
-        .outputFolder, at: out, "The folder cannot be made: \(error.localizedDescription)", remedy: remedy)
+    for folder in Set([out] + plan.items.map { ($0.output as NSString).deletingLastPathComponent }) {
+      do { try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true) } catch {
+        throw ConversionError(
+          .outputFolder, at: folder, "The folder cannot be made: \(error.localizedDescription)", remedy: remedy)
+      }
     }
     guard access(out, W_OK | X_OK) == 0 else {
       throw ConversionError(
         .outputFolder, at: out, "The folder cannot be written: \(String(cString: strerror(errno))).", remedy: remedy)
     }
   }
-}
-
-/// How much of a job is done, when pictures count as much as their files' bytes.
-private struct Shares {
-  /// The share before each picture, and 1 at the end.
-  private let sums: [Double]
-
-  init(_ plan: JobPlan) {
-    let sizes = plan.items.map { item in
-      let bytes = (try? FileManager.default.attributesOfItem(atPath: item.input))?[.size] as? Int
-      return Double(max(4096, bytes ?? 0))
-    }
-    let total = sizes.reduce(0, +)
-    var sum = 0.0
-    sums =
-      [0]
-      + sizes.map { size in
-        sum += size / total
-        return sum
-      }
-  }
-
-  func done(_ number: Int, _ share: Double) -> Double { sums[number] + share * (sums[number + 1] - sums[number]) }
 }
 
 /// The type of activations.

@@ -1,0 +1,188 @@
+public import Adapters
+public import Bundles
+internal import Foundation
+internal import Imaging
+public import Registry
+internal import Synchronization
+internal import Tensor
+
+/// One adapter or several, each at work on the result of the one before, without files between.
+public struct Chain: Sendable {
+  /// An adapter with the user's parameters for it.
+  public struct Stage: Sendable {
+    public let adapter: Adapter
+    let library: PluginLibrary
+    /// What identifies the adapter beyond its version: the digest of its bundle.
+    let digest: String
+    let values: [String: ParameterValue]
+
+    public init(
+      _ adapter: Adapter, library: PluginLibrary, digest: String, values: [String: ParameterValue] = [:]
+    ) {
+      self.adapter = adapter
+      self.library = library
+      self.digest = digest
+      self.values = values
+    }
+  }
+
+  public let stages: [Stage]
+  /// The job's; a picture's own choices come first.
+  public let options: Converter.Options
+  /// Named in journals, because another version may make other bytes.
+  let program: String
+  private let kept = Kept()
+
+  /// - Throws: `ConversionError` for no adapter at all.
+  public init(_ stages: [Stage], options: Converter.Options, program: String) throws(ConversionError) {
+    guard !stages.isEmpty else {
+      throw ConversionError(.options, at: "chain", "It has no adapter.", remedy: "Name one with --adapter.")
+    }
+    self.stages = stages
+    self.options = options
+    self.program = program
+  }
+
+  /// What a picture's result is made with: the job's options, changed by the picture's choices.
+  struct Settings: Hashable, Sendable {
+    var seed: UInt64
+    var steps: Int?
+    /// For each stage.
+    var values: [[String: ParameterValue]]
+  }
+
+  /// - Throws: `ConversionError` for a parameter that no adapter has, or with a value out of its range.
+  func settings(_ choices: ItemChoices) throws(ConversionError) -> Settings {
+    var settings = Settings(
+      seed: choices.seed ?? options.seed, steps: choices.steps ?? options.steps, values: stages.map(\.values))
+    let given = choices.parameters.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+    let typed = try Self.values(given, for: stages.map(\.adapter.manifest))
+    for (stage, values) in typed.enumerated() { settings.values[stage].merge(values) { $1 } }
+    if let steps = settings.steps, !(1...1000).contains(steps) {
+      throw ConversionError(
+        .options, at: "steps", "\(steps) steps are not between 1 and 1000.", remedy: "Use --steps 4, for example.")
+    }
+    return settings
+  }
+
+  /// Reads `NAME=VALUE`, for every adapter that has the parameter, or `N:NAME=VALUE` for the N-th of the chain.
+  /// - Returns: the values of each adapter.
+  public static func values(
+    _ settings: [String], for manifests: [Manifest]
+  ) throws(ConversionError) -> [[String: ParameterValue]] {
+    var values = [[String: ParameterValue]](repeating: [:], count: manifests.count)
+    for setting in settings {
+      func refuse(_ reason: String, _ remedy: String) -> ConversionError {
+        ConversionError(.options, at: "--set \(setting)", reason, remedy: remedy)
+      }
+      let parts = setting.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+      var name = parts[0]
+      var wanted = Array(manifests.indices)
+      if let colon = name.firstIndex(of: ":") {
+        guard let number = Int(name[..<colon]), (1...manifests.count).contains(number) else {
+          throw refuse("There is no adapter number \(name[..<colon]).", "Count --adapter from 1.")
+        }
+        wanted = [number - 1]
+        name = String(name[name.index(after: colon)...])
+      }
+      let having = wanted.filter { manifests[$0].parameters.contains { $0.name == name } }
+      guard parts.count == 2, !having.isEmpty else {
+        let known = wanted.map { stage -> String in
+          let names = manifests[stage].parameters.map(\.name).joined(separator: ", ")
+          return manifests[stage].name + (names.isEmpty ? " has no parameters." : " has the parameters \(names).")
+        }
+        throw refuse(known.joined(separator: " "), "Write --set NAME=VALUE.")
+      }
+      for stage in having {
+        guard let parameter = manifests[stage].parameters.first(where: { $0.name == name }) else { continue }
+        guard let value = parameter.value(of: parts[1]) else {
+          throw refuse("\(name) must be \(parameter.range).", "codi info \(manifests[stage].name) explains it.")
+        }
+        values[stage][name] = value
+      }
+    }
+    return values
+  }
+
+  /// Makes the converters for pictures without choices of their own, so that what cannot run is refused at once.
+  /// - Throws: `ConversionError` when an adapter cannot run with these options.
+  @Compute public func check() throws { _ = try converters(try settings(ItemChoices())) }
+
+  /// The converters of a picture, one for each stage; those used lately are kept.
+  @Compute func converters(_ settings: Settings) throws -> [Converter] {
+    if let known = kept.find(settings) { return known }
+    var options = options
+    (options.seed, options.steps) = (settings.seed, settings.steps)
+    let made = try zip(stages, settings.values).map { stage, values in
+      let plugin = try TaskPlugin(
+        stage.library, manifest: stage.adapter.manifest, values: values, seed: settings.seed)
+      return try Converter(stage.adapter, plugin: plugin, options: options)
+    }
+    kept.keep(made, for: settings)
+    return made
+  }
+
+  /// Seeds differ from picture to picture in some jobs, so only a few are kept.
+  private final class Kept: Sendable {
+    private let list = Mutex<[(Settings, [Converter])]>([])
+
+    func find(_ settings: Settings) -> [Converter]? {
+      list.withLock { $0.first { $0.0 == settings }?.1 }
+    }
+
+    func keep(_ converters: [Converter], for settings: Settings) {
+      list.withLock { $0 = Array(([(settings, converters)] + $0).prefix(4)) }
+    }
+  }
+
+  /// Everything that decides the bytes of a result beside its input's.
+  func making(_ settings: Settings) -> Making {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys]
+    func text(_ values: [String: ParameterValue]) -> String {
+      (try? encoder.encode(values.mapValues(\.text))).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
+    }
+    return Making(
+      adapter: stages.map { "\($0.adapter.manifest.name)@\($0.adapter.manifest.version) \($0.digest)" }
+        .joined(separator: "\n"),
+      core: stages.map { "\($0.adapter.core.reference) \($0.adapter.core.digest)" }.joined(separator: "\n"),
+      numerics: "\(options.precision.rawValue), \(instructionSet)\(hasNativeBFloat16 ? " with bf16" : ""), "
+        + "oneDNN \(oneDNNVersion), codi \(program), regions of \(options.region) over \(options.overlap)",
+      parameters: settings.values.map(text).joined(separator: "\n"), seed: "\(settings.seed)",
+      steps: stages.map { "\(settings.steps ?? $0.adapter.manifest.sampling?.defaultSteps ?? 4)" }
+        .joined(separator: "\n"))
+  }
+}
+
+extension [Converter] {
+  /// The picture after all stages.
+  /// - Parameters:
+  ///   - digest: SHA-256 of the source file. Later stages see that of it and their number, so that no two stages share
+  ///     their noise.
+  ///   - progress: share done, 0…1.
+  @Compute func convert(
+    _ picture: Picture, digest: [UInt8], progress: (Double) -> Void, shouldStop: () -> Bool
+  ) throws -> Picture {
+    var picture = picture
+    for (number, converter) in enumerated() {
+      let own = number == 0 ? digest : SHA256.digest(of: Data(digest + [UInt8(truncatingIfNeeded: number)]))
+      picture = try converter.convert(
+        picture, digest: own,
+        progress: { done, all in progress((Double(number) + Double(done) / Double(all)) / Double(count)) },
+        shouldStop: shouldStop)
+    }
+    return picture
+  }
+}
+
+extension ParameterValue {
+  /// As `Manifest.Parameter.value(of:)` reads it.
+  fileprivate var text: String {
+    switch self {
+    case .number(let value): "\(value)"
+    case .integer(let value): "\(value)"
+    case .boolean(let value): "\(value)"
+    case .text(let value): value
+    }
+  }
+}
