@@ -1,6 +1,7 @@
 internal import Bundles
 internal import Foundation
 internal import Imaging
+internal import Registry
 internal import Tensor
 
 /// How Imaging names a file that is being written, before six characters of chance.
@@ -60,6 +61,8 @@ public struct Job: Sendable {
           report(await writing.next())
           writing.addTask { Self.write(result, item, began) }
         } catch is CancellationError {
+          break
+        } catch let error as PluginError where error.code == .cancelled && shouldStop() {
           break
         } catch {
           report(await writing.next())

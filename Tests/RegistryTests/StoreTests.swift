@@ -37,8 +37,8 @@ import Testing
     try bundle.verify()
     #expect(installed.digest == "sha256:" + (try SHA256.hex(ofFile: adapter)))
     let library = try PluginLibrary(bundle)
-    #expect(library.task == "toy")
-    #expect(try TaskPlugin(library, manifest: bundle.manifest).outputSize(width: 3, height: 2) == (3, 2))
+    #expect(library.descriptor.task == "toy")
+    #expect(try TaskPlugin(library).outputSize(width: 3, height: 2) == (3, 2))
     #expect(Set(try contents("store")) == ["bundles", "generations", "index.json", "trust.json"])
   }
 

@@ -55,7 +55,7 @@ struct Bench: AsyncParsableCommand {
     let (steps, megapixels) = (steps, megapixels)
     let result = try await Compute.run { () throws in
       let adapter = try Adapter(bundle, core: try Core(coreBundle))
-      let plugin = try TaskPlugin(try PluginLibrary(bundle), manifest: bundle.manifest)
+      let plugin = try store.plugin(of: installed)
       var options = Converter.Options()
       options.steps = steps
       options.precision = dtype

@@ -94,11 +94,12 @@ struct Convert: AsyncParsableCommand {
     options.steps = steps
     options.seed = seed
     options.precision = try Precision.choose(precision)
-    let chosen = options
+    let (chosen, output) = (options, output)
     return try await Compute.run { () throws in
       let adapter = try Adapter(bundle, core: try Core(coreBundle))
-      let plugin = try TaskPlugin(
-        try PluginLibrary(bundle), manifest: bundle.manifest, values: values, seed: chosen.seed)
+      let plugin = try store.plugin(
+        of: installed, values: values, seed: chosen.seed, isCancelled: { Interruption.isRequested })
+      if let level = plugin.isolation, !level.isComplete { output.say("codi: plugins: \(level.description)") }
       return try Converter(adapter, plugin: plugin, options: chosen)
     }
   }
