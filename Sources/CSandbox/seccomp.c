@@ -84,6 +84,8 @@ static const struct rule opening_only[] = {
     {SYS_readlink, NEVER_QUIETLY, 0, EACCES},
     {SYS_access, NEVER_QUIETLY, 0, EACCES},
 #endif
+    /* Swift's runtime tries; the handlers of the host stay. */
+    {SYS_rt_sigaction, NEVER_QUIETLY, 0, EPERM},
     {SYS_readlinkat, NEVER_QUIETLY, 0, EACCES},
     {SYS_faccessat, NEVER_QUIETLY, 0, EACCES},
 };

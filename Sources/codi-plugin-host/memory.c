@@ -61,6 +61,8 @@ static void on_forbidden(int number, siginfo_t *info, void *context) {
 }
 
 void catch_faults(void) {
+  /* Whoever was here before, such as a language's runtime, would start a debugger. */
+  for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
   /* A stack of its own: also an endless recursion is noted. */
   static char stack[1 << 16];
   stack_t alternative = {.ss_sp = stack, .ss_size = sizeof stack};

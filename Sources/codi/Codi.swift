@@ -10,7 +10,7 @@ import Foundation
       Install.self, Remove.self, List.self, Info.self, Convert.self, Train.self, Evaluate.self, Pack.self, Sign.self,
       Publish.self, Yank.self, Keys.self, TrustCommand.self, Update.self, Rollback.self, CollectGarbage.self,
       Verify.self,
-      Bench.self,
+      PluginCommand.self, Bench.self, Doctor.self,
     ])
 
   static func main() async {

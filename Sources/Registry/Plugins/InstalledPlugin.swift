@@ -9,7 +9,7 @@ extension PluginLibrary {
     let wanted = try PluginDescriptor.Wanted(bundle)
     let library = try bundle.library()
     try bundle.check(library, digest: SHA256.hex(ofFile: library.path))
-    try self.init(path: library.path, abi: wanted.abi, task: wanted.task, halo: wanted.halo)
+    try self.init(path: library.path, abi: wanted.abi, task: bundle.manifest.task, halo: wanted.halo)
   }
 }
 

@@ -15,11 +15,12 @@ public struct PluginDescriptor: Sendable, Hashable {
   public struct Wanted: Sendable, Hashable {
     /// `plugin.abi`.
     public var abi: Int
-    public var task: String
+    /// The manifest's `task`; `nil` when there is no manifest to compare with.
+    public var task: String?
     /// `geometry.halo` in `tile` mode, output pixels; `nil` in `whole` mode.
     public var halo: Int?
 
-    public init(abi: Int, task: String, halo: Int?) {
+    public init(abi: Int, task: String?, halo: Int?) {
       self.abi = abi
       self.task = task
       self.halo = halo
@@ -50,8 +51,8 @@ public struct PluginDescriptor: Sendable, Hashable {
       throw Self.mismatch(path, "struct_size", wanted: "\(size)", found: "\(head.struct_size)")
     }
     let name = withUnsafeBytes(of: head.name) { Self.text(Array($0)) }
-    guard let name, name == wanted.task else {
-      throw Self.mismatch(path, "name", wanted: wanted.task, found: name ?? "a text without end")
+    guard let name, wanted.task == nil || name == wanted.task else {
+      throw Self.mismatch(path, "name", wanted: wanted.task ?? "a name", found: name ?? "a text without end")
     }
     guard let version = withUnsafeBytes(of: head.version, { Self.text(Array($0)) }), !version.isEmpty else {
       throw Self.mismatch(path, "version", wanted: "a version", found: "none, or a text without end")

@@ -80,7 +80,7 @@ import Testing
     Attack(
       name: "writes before its output", code: "output->data[-1] = 1;", expected: .contract, says: "before the first"),
     Attack(
-      name: "writes far before its output", code: "output->data[-2000] = 1;", expected: .contract, says: "before"),
+      name: "writes far before its output", code: "output->data[-1000] = 1;", expected: .contract, says: "before"),
     Attack(
       name: "writes to its input", code: "((float *)input->data)[3] = 1;", expected: .contract, says: "only read"),
     Attack(

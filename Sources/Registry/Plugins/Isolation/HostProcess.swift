@@ -2,6 +2,7 @@ internal import Bundles
 internal import CPluginABI
 internal import CSandbox
 internal import Glibc
+internal import Logging
 
 /// A running `codi-plugin-host` with one library. Not for two threads at once.
 final class HostProcess {
@@ -47,6 +48,25 @@ final class HostProcess {
     }
   }
 
+  /// Starts a process without a plugin; what it says before it finds that out is the answer.
+  static func probe() throws(PluginError) -> IsolationLevel {
+    let file = try PluginFile(bytes: Array("no library".utf8), path: "probe")
+    let memory = try SharedMemory()
+    let services = HostServices(log: Logger(label: "codi.plugin"), isCancelled: { false })
+    let child = try spawn(file, memory, PluginLimits())
+    // When this throws, the child was reaped already.
+    let ready: ch_reply
+    do throws(PluginError) {
+      ready = try exchange(nil, until: UInt32(CH_READY), child, memory, services, PluginHost.path, seconds: 30)
+    } catch {
+      close(child.socket)
+      throw error
+    }
+    close(child.socket)
+    _ = reap(child.process, patience: 0)
+    return IsolationLevel(landlock: Int(ready.landlock), seccomp: ready.seccomp != 0, limits: ready.limits != 0)
+  }
+
   deinit { end() }
 
   /// Ends the process, if it has not ended by itself.
@@ -55,6 +75,16 @@ final class HostProcess {
     close(socket)
     _ = Self.reap(process, patience: 0)
     process = 0
+  }
+
+  /// Memory of the process that is resident now, bytes; 0 when it cannot be told.
+  var residentBytes: Int {
+    guard let file = fopen("/proc/\(process)/statm", "r") else { return 0 }
+    defer { fclose(file) }
+    var line = [CChar](repeating: 0, count: 256)
+    guard fgets(&line, Int32(line.count), file) != nil else { return 0 }
+    let words = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self).split(separator: " ")
+    return words.count > 2 ? ((Int(words[1]) ?? 0) - (Int(words[2]) ?? 0)) * SharedMemory.page : 0
   }
 
   // MARK: Calls
@@ -225,7 +255,10 @@ final class HostProcess {
     var status: Int32 = 0
     let end = ContinuousClock.now + .seconds(patience)
     repeat {
-      if waitpid(process, &status, WNOHANG) == process {
+      let found = waitpid(process, &status, WNOHANG)
+      // It was reaped before; its number may be another's by now.
+      if found < 0 && errno == ECHILD { return .lingered }
+      if found == process {
         let signal = status & 0x7F
         return signal == 0 ? .exit((status >> 8) & 0xFF) : .signal(signal)
       }

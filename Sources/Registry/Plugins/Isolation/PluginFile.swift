@@ -30,5 +30,16 @@ public final class PluginFile: Sendable {
     guard file >= 0 else { throw failure(String(cString: strerror(errno))) }
   }
 
+  /// A copy of bytes that are at hand.
+  init(bytes: [UInt8], path: String) throws(PluginError) {
+    self.path = path
+    file = bytes.withUnsafeBytes { cs_sealed_copy($0.baseAddress, UInt64($0.count)) }
+    guard file >= 0 else {
+      throw PluginError(
+        .outOfMemory, at: path, "There is no memory for a copy: \(String(cString: strerror(errno))).",
+        remedy: "Run it again.")
+    }
+  }
+
   deinit { close(file) }
 }

@@ -42,6 +42,10 @@ public struct IsolationLevel: Sendable, Hashable {
     ].joined(separator: ", ")
   }
 
+  /// Starts a process for plugins with a library that is none, to see which walls it gets.
+  /// - Throws: `isolation` when it cannot be started, or system calls cannot be filtered.
+  public static func probe() throws(PluginError) -> IsolationLevel { try HostProcess.probe() }
+
   /// What this kernel offers, without starting anything.
   public static var offered: (landlock: Int, seccomp: Bool) { (Int(cs_landlock_abi()), cs_has_seccomp() != 0) }
 }
