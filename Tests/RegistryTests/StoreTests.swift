@@ -42,6 +42,18 @@ import Testing
     #expect(Set(try contents("store")) == ["bundles", "generations", "index.json", "trust.json"])
   }
 
+  @Test("a plugin is isolated, unless the user marked the key that signed it; a mark on another key changes nothing")
+  func isolatedByDefault() throws {
+    let installed = try store.install(Reference("toy"), from: registry)
+    #expect(try store.plugin(of: installed).isolation?.seccomp == true)
+    let other = try #require(TestKeys.other).publicKey
+    try store.changeTrust { try $0.add(other, to: "codi", inProcess: true) }
+    #expect(try store.plugin(of: installed).isolation != nil)
+    let key = try #require(TestKeys.codi).publicKey
+    try store.changeTrust { try $0.add(key, to: "codi", inProcess: true) }
+    #expect(try store.plugin(of: installed).isolation == nil)
+  }
+
   @Test("installing again changes nothing and proves nothing anew")
   func idempotent() throws {
     let first = try store.install(Reference("toy"), from: registry)

@@ -18,7 +18,8 @@ struct Doctor: ParsableCommand {
       var all: [String: any Encodable & Sendable] = ["subject": subject, "value": text, "ok": advice == nil]
       if let advice { all["advice"] = advice }
       all.merge(fields) { $1 }
-      output.emit(all, text: "\(advice == nil ? "ok " : "!! ") \(subject): \(text)" + (advice.map { "\n   \($0)" } ?? ""))
+      output.emit(
+        all, text: "\(advice == nil ? "ok " : "!! ") \(subject): \(text)" + (advice.map { "\n   \($0)" } ?? ""))
     }
     tell("codi", Version.current, nil, [:])
     processor(tell)
@@ -43,14 +44,18 @@ struct Doctor: ParsableCommand {
         .map { $0.trimmingCharacters(in: .whitespaces) }
     }
     let flags = Set((field("flags") ?? field("Features") ?? "").split(separator: " ").map(String.init))
-    let known = ["avx2", "fma", "avx512f", "avx512bw", "avx512_bf16", "amx_bf16", "asimd", "bf16"].filter(flags.contains)
+    let known = ["avx2", "fma", "avx512f", "avx512bw", "avx512_bf16", "amx_bf16", "asimd", "bf16"].filter(
+      flags.contains)
     tell("processor", field("model name") ?? "unknown", nil, ["features": known])
     tell(
-      "instruction set", known.isEmpty ? "no vector instructions that are made use of" : known.joined(separator: " "), nil,
+      "instruction set", known.isEmpty ? "no vector instructions that are made use of" : known.joined(separator: " "),
+      nil,
       ["bf16": hasNativeBFloat16])
     tell("oneDNN", oneDNNVersion, nil, ["max-isa": ProcessInfo.processInfo.environment["DNNL_MAX_CPU_ISA"]])
     let threads = ProcessInfo.processInfo.activeProcessorCount
-    tell("threads", "\(threads)", nil, ["count": threads, "OMP_NUM_THREADS": ProcessInfo.processInfo.environment["OMP_NUM_THREADS"]])
+    tell(
+      "threads", "\(threads)", nil,
+      ["count": threads, "OMP_NUM_THREADS": ProcessInfo.processInfo.environment["OMP_NUM_THREADS"]])
   }
 
   private func isolation(_ tell: Tell) {
@@ -59,10 +64,16 @@ struct Doctor: ParsableCommand {
       let level = try IsolationLevel.probe()
       tell(
         "isolation of plugins", level.description,
-        level.isComplete ? nil : "Use a kernel with Landlock (5.13 or later, lsm=landlock): conversions go on with what there is.",
-        ["landlock": level.landlock, "landlock-offered": offered.landlock, "seccomp": level.seccomp, "limits": level.limits])
+        level.isComplete
+          ? nil : "Use a kernel with Landlock (5.13 or later, lsm=landlock): conversions go on with what there is.",
+        [
+          "landlock": level.landlock, "landlock-offered": offered.landlock, "seccomp": level.seccomp,
+          "limits": level.limits,
+        ])
     } catch {
-      tell("isolation of plugins", "\(error)", "Conversions cannot run: reinstall codi, or use a kernel with seccomp.", [:])
+      tell(
+        "isolation of plugins", "\(error)", "Conversions cannot run: reinstall codi, or use a kernel with seccomp.", [:]
+      )
     }
   }
 
@@ -94,7 +105,9 @@ struct Doctor: ParsableCommand {
 private enum Libraries {
   static var summary: String {
     let names = ["libdnnl", "libopenblas", "libvips", "libzip", "libyaml", "libsodium", "liblcms2", "libc", "libgomp"]
-    let maps = (try? String(contentsOfFile: "/proc/self/maps", encoding: .utf8)) ?? ""
+    // Read to its end: this file comes in pieces, and its size is said to be 0.
+    let data = (try? FileHandle(forReadingAtPath: "/proc/self/maps")?.readToEnd()) ?? Data()
+    let maps = String(decoding: data, as: UTF8.self)
     let paths = Set(maps.split(separator: "\n").compactMap { $0.split(separator: " ").last.map(String.init) })
     return names.compactMap { name in
       paths.map { URL(filePath: $0).lastPathComponent }.first {

@@ -11,7 +11,8 @@ struct ConformanceSubject: Sendable {
   let calls: Int
 
   /// Starts a process without an instance.
-  func start(secondThread: Bool = false, isCancelled: @escaping @Sendable () -> Bool = { false }) throws -> HostProcess {
+  func start(secondThread: Bool = false, isCancelled: @escaping @Sendable () -> Bool = { false }) throws -> HostProcess
+  {
     var limits = PluginLimits()
     limits.seconds = 20
     limits.secondsPerMillionValues = 5
@@ -19,11 +20,13 @@ struct ConformanceSubject: Sendable {
     return try HostProcess(
       file, wanted: PluginDescriptor.Wanted(abi: PluginLibrary.abi, task: profile.task, halo: profile.halo),
       limits: limits,
-      services: HostServices(log: Logger(label: "codi.plugin") { _ in SwiftLogNoOpLogHandler() }, isCancelled: isCancelled))
+      services: HostServices(
+        log: Logger(label: "codi.plugin") { _ in SwiftLogNoOpLogHandler() }, isCancelled: isCancelled))
   }
 
   /// Starts a process with instances 0 and 1 of the default parameters.
-  func running(secondThread: Bool = false, isCancelled: @escaping @Sendable () -> Bool = { false }) throws -> HostProcess
+  func running(secondThread: Bool = false, isCancelled: @escaping @Sendable () -> Bool = { false }) throws
+    -> HostProcess
   {
     let process = try start(secondThread: secondThread, isCancelled: isCancelled)
     for instance: UInt32 in [0, 1] {

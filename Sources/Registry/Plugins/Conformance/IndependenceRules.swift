@@ -37,7 +37,8 @@ extension Conformance {
         }
       }
     },
-    Rule("P203", "A region alone, with its halo and no more, has the bits that it has in the whole picture.") { subject in
+    Rule("P203", "A region alone, with its halo and no more, has the bits that it has in the whole picture.") {
+      subject in
       guard subject.profile.isTiled else { throw Skipped(reason: "The task works on whole pictures.") }
       let process = try subject.running()
       let inputs = try subject.inputs(29, 26)
@@ -51,7 +52,8 @@ extension Conformance {
         Region(x: 1, y: 0, width: 5, height: size.height),
       ] {
         func cut(_ values: [Float], _ channels: Int) throws -> [Float] {
-          try PictureRegion(values, width: size.width, height: size.height, channels: channels).cropped(to: region).values
+          try PictureRegion(values, width: size.width, height: size.height, channels: channels).cropped(to: region)
+            .values
         }
         try subject.requireSame(
           try cut(condition, subject.profile.conditionChannels),
@@ -63,7 +65,8 @@ extension Conformance {
     },
     Rule("P204", "degrade gives a sample the same bits in every batch and at every place in it, in 0...1.") { subject in
       let process = try subject.running()
-      let (scale, side) = (subject.profile.scale ?? 1, 32)
+      let side = 32
+      let scale = max(1, try subject.outputSize(process, side, side).width / side)
       guard side % scale == 0 else { throw Skipped(reason: "The scale does not divide \(side).") }
       func degrade(_ samples: [UInt64]) throws -> [[Float]] {
         let clean = samples.flatMap { subject.values(side, side, 3, draw: 50 + $0) }

@@ -52,7 +52,8 @@ extension Conformance {
         }
         if let scale = subject.profile.scale, size != (width * scale, height * scale) {
           throw Broken(
-            reason: "\(width) x \(height) becomes \(size.width) x \(size.height), but the manifest's scale is \(scale).")
+            reason: "\(width) x \(height) becomes \(size.width) x \(size.height), but the manifest's scale is \(scale)."
+          )
         }
       }
       for (width, height): (Int32, Int32) in [(0, 0), (-1, 5), (.max, .max), (.min, 1), (.max, 1)] {

@@ -83,7 +83,8 @@ final class HostProcess {
     defer { fclose(file) }
     var line = [CChar](repeating: 0, count: 256)
     guard fgets(&line, Int32(line.count), file) != nil else { return 0 }
-    let words = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self).split(separator: " ")
+    let words = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self).split(
+      separator: " ")
     return words.count > 2 ? ((Int(words[1]) ?? 0) - (Int(words[2]) ?? 0)) * SharedMemory.page : 0
   }
 
