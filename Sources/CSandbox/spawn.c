@@ -97,6 +97,8 @@ void cs_limit_cpu(pid_t child, uint64_t seconds) {
   clockid_t clock;
   struct timespec used = {0, 0};
   if (!clock_getcpuclockid(child, &clock)) clock_gettime(clock, &used);
-  struct rlimit limit = {(rlim_t)used.tv_sec + seconds + 1, RLIM_INFINITY};
+  /* The hard limit, a day, is for a child that outlives the program with its signals blocked. */
+  struct rlimit limit = {(rlim_t)used.tv_sec + seconds + 1, 24 * 60 * 60};
+  if (limit.rlim_cur > limit.rlim_max) limit.rlim_cur = limit.rlim_max;
   prlimit(child, RLIMIT_CPU, &limit, NULL);
 }

@@ -103,7 +103,8 @@ import Testing
     try #require(compiler.terminationStatus == 0)
     var profile = Conformance.Profile()
     let manifest = template.appending(path: "common/manifest.yaml")
-    let node = try YAML.parse(try Data(contentsOf: manifest), source: manifest.path)
+    let text = try String(contentsOf: manifest, encoding: .utf8).replacingOccurrences(of: "@NAME@", with: "toy")
+    let node = try YAML.parse(Data(text.utf8), source: manifest.path)
     profile.parameters = try Options.decode(
       [Manifest.Parameter].self, from: try #require(node["parameters"]), source: manifest.path)
     profile.halo = 0

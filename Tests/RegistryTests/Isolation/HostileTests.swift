@@ -118,6 +118,10 @@ import Testing
       code: "r.kind = 36; r.width = r.height = 1 << 30; write(3, &r, sizeof r);",
       expected: .contract, says: "no sense", globals: "#include \"plugin_host.h\"\nstatic ch_reply r;"),
     Attack(
+      name: "asks for services without reading the answers",
+      code: "r.kind = 35; r.bytes = 4096; for (;;) write(3, &r, sizeof r);", expected: .contract,
+      says: "without reading", globals: "#include \"plugin_host.h\"\nstatic ch_reply r;"),
+    Attack(
       name: "floods the log", code: "for (;;) host->log(host->context, 3, \"\\033[2J me again\");", expected: .contract,
       says: "log lines"),
     Attack(

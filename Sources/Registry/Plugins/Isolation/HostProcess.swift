@@ -278,11 +278,14 @@ final class HostProcess {
     let end = ContinuousClock.now + .seconds(seconds)
     var lines = LogQuota()
     var desk = ServiceDesk()
-    memory.control.pointee.cancelled = 0
-    memory.control.pointee.forbidden = 0
-    memory.control.pointee.is_fault = 0
-    memory.control.pointee.fault_place = UInt32(CH_NOWHERE)
-    guard request.map({ send($0, child) }) ?? true else { throw autopsy(child, memory, location) }
+    if request != nil {
+      // A process that was just started may have left its note already; its page began as zeros.
+      memory.control.pointee.cancelled = 0
+      memory.control.pointee.forbidden = 0
+      memory.control.pointee.is_fault = 0
+      memory.control.pointee.fault_place = UInt32(CH_NOWHERE)
+    }
+    guard request.map({ send($0, child) }) ?? 0 == 0 else { throw autopsy(child, memory, location) }
     while true {
       var waiting = pollfd(fd: child.socket, events: Int16(POLLIN), revents: 0)
       let ready = poll(&waiting, 1, 20)
@@ -311,15 +314,19 @@ final class HostProcess {
         guard request != nil, let answer = desk.answer(reply, memory) else {
           throw nonsense(child, location, "a request for a service that makes no sense")
         }
-        guard send(answer, child) else { throw autopsy(child, memory, location) }
+        let failure = send(answer, child)
+        if failure == EAGAIN { throw nonsense(child, location, "requests without reading the answers") }
+        guard failure == 0 else { throw autopsy(child, memory, location) }
       default: throw nonsense(child, location, "a message of kind \(reply.kind)")
       }
     }
   }
 
-  private static func send(_ request: ch_request, _ child: Child) -> Bool {
+  /// 0, or an errno. Never waits: who asks without reading the answers must not hold the program up.
+  private static func send(_ request: ch_request, _ child: Child) -> Int32 {
     withUnsafeBytes(of: request) {
-      Glibc.send(child.socket, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) == $0.count
+      let count = Glibc.send(child.socket, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+      return count == $0.count ? 0 : max(errno, 1)
     }
   }
 
