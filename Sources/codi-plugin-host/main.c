@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +62,13 @@ static void run(struct call *call) {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static struct call *handed_over;
+static int32_t at_the_start;
+
+/* Both threads leave here together, if the machine has two cores to spare. */
+static void start_together(void) {
+  __atomic_add_fetch(&at_the_start, 1, __ATOMIC_SEQ_CST);
+  while (__atomic_load_n(&at_the_start, __ATOMIC_SEQ_CST) < 2) sched_yield();
+}
 
 static void *second_thread(void *unused) {
   pthread_mutex_lock(&lock);
@@ -68,6 +76,7 @@ static void *second_thread(void *unused) {
     while (!handed_over) pthread_cond_wait(&changed, &lock);
     struct call *call = handed_over;
     pthread_mutex_unlock(&lock);
+    start_together();
     run(call);
     pthread_mutex_lock(&lock);
     handed_over = NULL;
@@ -78,9 +87,11 @@ static void *second_thread(void *unused) {
 
 static void run_both(struct call *first, struct call *second) {
   pthread_mutex_lock(&lock);
+  at_the_start = 0;
   handed_over = second;
   pthread_cond_broadcast(&changed);
   pthread_mutex_unlock(&lock);
+  start_together();
   run(first);
   pthread_mutex_lock(&lock);
   while (handed_over) pthread_cond_wait(&changed, &lock);

@@ -23,7 +23,9 @@ extension Conformance {
     },
     Rule("P202", "Two instances that run at the same time on two threads give the same bits as one alone.") { subject in
       let process = try subject.running(secondThread: true)
-      let inputs = try subject.inputs(48, 48)
+      // Long enough for both threads to be in the middle of it.
+      let side = 256 / max(1, try subject.outputSize(process, 32, 32).width / 32)
+      let inputs = try subject.inputs(side, side)
       let alone = try subject.prepare(process, inputs)[0]
       for round in 0..<20 {
         for values in try subject.prepare(process, inputs, .init(instance: 0, second: 1)) {

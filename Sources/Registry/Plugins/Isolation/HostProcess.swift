@@ -280,7 +280,7 @@ final class HostProcess {
     var desk = ServiceDesk()
     if request != nil {
       // A process that was just started may have left its note already; its page began as zeros.
-      memory.control.pointee.cancelled = 0
+      memory.control.pointee.cancelled = services.isCancelled ? 1 : 0
       memory.control.pointee.forbidden = 0
       memory.control.pointee.is_fault = 0
       memory.control.pointee.fault_place = UInt32(CH_NOWHERE)
