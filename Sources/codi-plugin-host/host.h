@@ -7,6 +7,9 @@
 
 extern ch_control *control;
 
+/* Whether two instances run at the same time. */
+extern int32_t runs_both;
+
 /* Sends one record; ends the process when the program is gone. */
 void say(const ch_reply *reply);
 /* Waits for one record; ends the process when the program is gone. */

@@ -22,6 +22,7 @@
 _Static_assert(sizeof(codi_plugin_descriptor) == CH_DESCRIPTOR_SIZE, "the descriptor of ABI version 1");
 
 ch_control *control;
+int32_t runs_both;
 static codi_plugin_descriptor plugin;
 static codi_task *instances[CH_MAX_INSTANCES];
 
@@ -88,6 +89,7 @@ static void *second_thread(void *unused) {
 static void run_both(struct call *first, struct call *second) {
   pthread_mutex_lock(&lock);
   at_the_start = 0;
+  runs_both = 1;
   handed_over = second;
   pthread_cond_broadcast(&changed);
   pthread_mutex_unlock(&lock);
@@ -95,6 +97,7 @@ static void run_both(struct call *first, struct call *second) {
   run(first);
   pthread_mutex_lock(&lock);
   while (handed_over) pthread_cond_wait(&changed, &lock);
+  runs_both = 0;
   pthread_mutex_unlock(&lock);
 }
 
