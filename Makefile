@@ -54,14 +54,19 @@ demo: demo/store
 
 ROOT = $(DESTDIR)$(PREFIX)
 
-# Program, the Swift runtime it was built with, and the embedded registry. The run path of a built program names the
+# Program, the process that plugins run in, the Swift runtime both were built with, what plugins are made from, and the
+# embedded registry. The run path of a built program names the
 # toolchain first; the installed one looks for its own runtime first (a swap within the string, so no byte moves).
 install: $(if $(PRODUCTS),,build)
 	mkdir -p $(ROOT)/bin $(ROOT)/lib/codi $(ROOT)/share/codi
 	ldd $(BUILT)/codi | awk '$$3 ~ "/swift/linux/" { print $$3 }' | xargs -r install -m 644 -t $(ROOT)/lib/codi
-	sed -z 's#^\(/.*\):\($$ORIGIN\):\($$ORIGIN/\.\./lib/codi\)$$#\3:\2:\1#' $(BUILT)/codi > $(ROOT)/bin/codi.new
-	chmod 755 $(ROOT)/bin/codi.new
-	mv $(ROOT)/bin/codi.new $(ROOT)/bin/codi
+	for program in codi codi-plugin-host; do \
+	  sed -z 's#^\(/.*\):\($$ORIGIN\):\($$ORIGIN/\.\./lib/codi\)$$#\3:\2:\1#' $(BUILT)/$$program \
+	    > $(ROOT)/bin/$$program.new && chmod 755 $(ROOT)/bin/$$program.new && \
+	  mv $(ROOT)/bin/$$program.new $(ROOT)/bin/$$program || exit 1; \
+	done
+	mkdir -p $(ROOT)/share/codi/plugin-kit
+	cp -R Sources/CPluginABI/include/codi_plugin.h Sources/PluginKit Plugins/Template $(ROOT)/share/codi/plugin-kit/
 	if [ -d registry ]; then cp -R registry $(ROOT)/share/codi/; else echo "no registry/ to install yet"; fi
 
 # The reference documentation, .build/docs.

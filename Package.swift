@@ -38,6 +38,7 @@ let systemLibraries: [Target] = [
 
 let cTargets: [Target] = [
   .target(name: "CPluginABI", cSettings: c),
+  .target(name: "CSandbox", dependencies: ["CPluginABI"], cSettings: c),
   .target(name: "CKernels", cSettings: c, linkerSettings: [.linkedLibrary("gomp"), .linkedLibrary("m")]),
   .target(name: "CDnnl", cSettings: c, linkerSettings: [.linkedLibrary("dnnl")]),
   .target(name: "CVips", dependencies: ["Clibvips"], cSettings: c, linkerSettings: [.linkedLibrary("lcms2")]),
@@ -50,7 +51,7 @@ let rooms: [Target] = [
   room("Bundles", ["Clibzip", "Clibyaml", "Clibsodium"]),
   room("Adapters", ["Tensor", "Diffusion", "Networks", "Bundles"]),
   room("Imaging", ["CVips"]),
-  room("Registry", ["CPluginABI", "Tensor", "Bundles", "Adapters", "Imaging", log]),
+  room("Registry", ["CPluginABI", "CSandbox", "Tensor", "Bundles", "Adapters", "Imaging", log]),
   room("Metrics", ["Tensor", "Imaging", "Bundles"]),
   room(
     "Distillation",
@@ -59,6 +60,10 @@ let rooms: [Target] = [
     "Pipelines",
     ["Tensor", "Diffusion", "Networks", "Bundles", "Adapters", "Imaging", "Registry", "Metrics", sqlite, log]),
   room("PluginKit", ["CPluginABI"]),
+  // All of libm comes with it: a plugin needs no library that is not there already.
+  .executableTarget(
+    name: "codi-plugin-host", dependencies: ["CPluginABI", "CSandbox"], cSettings: c,
+    linkerSettings: [.linkedLibrary("m"), .unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib/codi"])]),
   .executableTarget(
     name: "codi",
     dependencies: [
@@ -93,14 +98,17 @@ let testTargets: [Target] = [
     path: "Tests/TestSupport", swiftSettings: swift),
   tests(of: "Pipelines", ["Tensor", "Networks", "Bundles", "Adapters", "Imaging", "Registry", "TestSupport"]),
   .testTarget(
-    name: "CommandTests", dependencies: ["codi", "Bundles", "Imaging", "Registry", "TestSupport"],
+    name: "CommandTests", dependencies: ["codi", "codi-plugin-host", "Bundles", "Imaging", "Registry", "TestSupport"],
     exclude: ["Scripts"], swiftSettings: swift),
-  tests(of: "Registry", ["CPluginABI", "Bundles", "Imaging", "Tensor", log]),
+  tests(of: "Registry", ["CPluginABI", "CSandbox", "codi-plugin-host", "Bundles", "Imaging", "Tensor", log]),
 ]
 
 let package = Package(
   name: "codi",
-  products: [.executable(name: "codi", targets: ["codi"])]
+  products: [
+    .executable(name: "codi", targets: ["codi"]),
+    .executable(name: "codi-plugin-host", targets: ["codi-plugin-host"]),
+  ]
     + tasks.map { .library(name: $0, type: .dynamic, targets: [$0, "\($0)Entry"]) },
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),

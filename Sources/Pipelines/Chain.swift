@@ -11,18 +11,17 @@ public struct Chain: Sendable {
   /// An adapter with the user's parameters for it.
   public struct Stage: Sendable {
     public let adapter: Adapter
-    let library: PluginLibrary
     /// What identifies the adapter beyond its version: the digest of its bundle.
     let digest: String
     let values: [String: ParameterValue]
+    let plugin: @Sendable ([String: ParameterValue], UInt64) throws -> TaskPlugin
 
+    /// - Parameter plugin: starts the adapter's plugin with these values and this seed.
     public init(
-      _ adapter: Adapter, library: PluginLibrary, digest: String, values: [String: ParameterValue] = [:]
+      _ adapter: Adapter, digest: String, values: [String: ParameterValue] = [:],
+      plugin: @escaping @Sendable ([String: ParameterValue], UInt64) throws -> TaskPlugin
     ) {
-      self.adapter = adapter
-      self.library = library
-      self.digest = digest
-      self.values = values
+      (self.adapter, self.digest, self.values, self.plugin) = (adapter, digest, values, plugin)
     }
   }
 
@@ -105,8 +104,11 @@ public struct Chain: Sendable {
   }
 
   /// Makes the converters for pictures without choices of their own, so that what cannot run is refused at once.
+  /// - Returns: the walls around each plugin that runs in a process of its own.
   /// - Throws: `ConversionError` when an adapter cannot run with these options.
-  @Compute public func check() throws { _ = try converters(try settings(ItemChoices())) }
+  @Compute public func check() throws -> [IsolationLevel] {
+    try converters(try settings(ItemChoices())).compactMap(\.plugin.isolation)
+  }
 
   /// The converters of a picture, one for each stage; those used lately are kept.
   @Compute func converters(_ settings: Settings) throws -> [Converter] {
@@ -114,9 +116,7 @@ public struct Chain: Sendable {
     var options = options
     (options.seed, options.steps) = (settings.seed, settings.steps)
     let made = try zip(stages, settings.values).map { stage, values in
-      let plugin = try TaskPlugin(
-        stage.library, manifest: stage.adapter.manifest, values: values, seed: settings.seed)
-      return try Converter(stage.adapter, plugin: plugin, options: options)
+      try Converter(stage.adapter, plugin: try stage.plugin(values, settings.seed), options: options)
     }
     kept.keep(made, for: settings)
     return made

@@ -136,7 +136,7 @@ extension Job {
             width: made.width, height: made.height, digest: made.digest, seed: settings.seed,
             attempts: outcome.retried.count + 1, timing: record.timing ?? ItemTiming()))
         return outcome
-      } catch is CancellationError {
+      } catch where shouldStop() && Self.isCancellation(error) {
         if record.state == .running {
           record.state = .planned
           record.attempts -= 1
@@ -156,6 +156,11 @@ extension Job {
         outcome.retried.append(reason)
       }
     }
+  }
+
+  /// What stopping looks like from here, and from a plugin that was asked to stop.
+  private static func isCancellation(_ error: any Error) -> Bool {
+    error is CancellationError || (error as? PluginError)?.code == .cancelled
   }
 
   private func attempt(

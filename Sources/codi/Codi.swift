@@ -11,7 +11,7 @@ import Foundation
       Sign.self,
       Publish.self, Yank.self, Keys.self, TrustCommand.self, Update.self, Rollback.self, CollectGarbage.self,
       Verify.self,
-      Bench.self,
+      PluginCommand.self, Bench.self, Doctor.self,
     ])
 
   static func main() async {

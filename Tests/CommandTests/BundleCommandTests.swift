@@ -45,7 +45,7 @@ import Testing
     try shop.codi("convert", folder, "--adapter", "enlarge", "--out", "out").expect(3)
   }
 
-  @Test("install, list and info run no code of a bundle; converting does")
+  @Test("install, list and info run no code of a bundle; publishing and converting run it where it leaves no mark")
   func noCode() throws {
     let shop = try Workshop()
     let mark = shop.folder("ran")
@@ -53,7 +53,9 @@ import Testing
       core: shop.folder("core.codi"), to: shop.folder("marking.codi"), version: SemanticVersion(1, 1, 0),
       library: try markingLibrary(shop.folder, mark))
     try shop.codi("info", "marking.codi").expect(0)
-    try shop.codi("publish", "marking.codi", "--registry", "registry").expect(0)
+    let refused = try shop.codi("publish", "marking.codi", "--registry", "registry").expect(4)
+    #expect(refused.error.contains("P001"), "\(refused.error)")
+    try OCILayout(path: shop.folder("registry")).publish(shop.folder("marking.codi"))
     try shop.codi("info", "enlarge").expect(0)
     try shop.codi("list", "--available").expect(0)
     try shop.codi("install", "enlarge").expect(0)
@@ -62,9 +64,9 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: mark))
 
     let folder = try shop.pictures("in", count: 1)
-    let outcome = try shop.codi("convert", folder, "--adapter", "enlarge", "--out", "out").expect(1)
-    #expect(outcome.error.contains("This plugin only leaves its mark."), "\(outcome.error)")
-    #expect(FileManager.default.fileExists(atPath: mark), "the mark works")
+    let outcome = try shop.codi("convert", folder, "--adapter", "enlarge", "--out", "out").expect(4)
+    #expect(outcome.error.contains("what no plugin may do"), "\(outcome.error)")
+    #expect(!FileManager.default.fileExists(atPath: mark), "it ran, and could not leave its mark")
     #expect(shop.results("out").isEmpty)
   }
 

@@ -68,9 +68,9 @@ import Testing
     let folder = try TemporaryFolder()
     let path = try Self.compile("CODI_PLUGIN(\"toy\", \"2.1.0\", 7)", in: folder)
     let library = try PluginLibrary(path: path, abi: 1, task: "toy", halo: 8)
-    #expect(library.version == "2.1.0")
-    #expect(library.halo == 7)
-    #expect(library.task == "toy")
+    #expect(library.descriptor.version == "2.1.0")
+    #expect(library.descriptor.halo == 7)
+    #expect(library.descriptor.task == "toy")
   }
 
   @Test(

@@ -37,9 +37,21 @@ import Testing
     try bundle.verify()
     #expect(installed.digest == "sha256:" + (try SHA256.hex(ofFile: adapter)))
     let library = try PluginLibrary(bundle)
-    #expect(library.task == "toy")
-    #expect(try TaskPlugin(library, manifest: bundle.manifest).outputSize(width: 3, height: 2) == (3, 2))
+    #expect(library.descriptor.task == "toy")
+    #expect(try TaskPlugin(library).outputSize(width: 3, height: 2) == (3, 2))
     #expect(Set(try contents("store")) == ["bundles", "generations", "index.json", "trust.json"])
+  }
+
+  @Test("a plugin is isolated, unless the user marked the key that signed it; a mark on another key changes nothing")
+  func isolatedByDefault() throws {
+    let installed = try store.install(Reference("toy"), from: registry)
+    #expect(try store.plugin(of: installed).isolation?.seccomp == true)
+    let other = try #require(TestKeys.other).publicKey
+    try store.changeTrust { try $0.add(other, to: "codi", inProcess: true) }
+    #expect(try store.plugin(of: installed).isolation != nil)
+    let key = try #require(TestKeys.codi).publicKey
+    try store.changeTrust { try $0.add(key, to: "codi", inProcess: true) }
+    #expect(try store.plugin(of: installed).isolation == nil)
   }
 
   @Test("installing again changes nothing and proves nothing anew")

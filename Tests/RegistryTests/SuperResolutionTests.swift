@@ -5,11 +5,12 @@ import Testing
 
 /// Through the built product, as a conversion uses it.
 @Suite("Super-resolution's plugin") struct SuperResolutionTests {
+  static let library = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
+    .appending(path: "libSuperResolution.so").path
+
   static func plugin(_ parameters: [String: ParameterValue] = [:]) throws -> TaskPlugin {
-    let products = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
-    let path = products.appending(path: "libSuperResolution.so").path
-    return try TaskPlugin(
-      PluginLibrary(path: path, abi: 1, task: "super-resolution", halo: 40), parameters: parameters)
+    try TaskPlugin(
+      PluginLibrary(path: library, abi: 1, task: "super-resolution", halo: 40), parameters: parameters)
   }
 
   /// Smooth shading, sharp edges and grain: what photographs are made of. Reproducible; 0...1.
@@ -89,7 +90,7 @@ import Testing
     #expect(size == (148, 116))
     let whole = try plugin.prepare([image], region: Region(x: 0, y: 0, width: 148, height: 116), channels: 3)
     for region in Self.regions {
-      let part = region.needed(halo: plugin.library.halo, scale: 4, width: 37, height: 29)
+      let part = region.needed(halo: plugin.descriptor.halo, scale: 4, width: 37, height: 29)
       let condition = try plugin.prepare([image.cropped(to: part)], region: region, channels: 3)
       #expect(try condition == whole.cropped(to: region))
     }
@@ -103,8 +104,8 @@ import Testing
     let whole = try plugin.finish([image], result: result, region: result.region)
     #expect(whole != result)
     for region in Self.regions {
-      let input = region.needed(halo: plugin.library.halo, scale: 4, width: 37, height: 29)
-      let around = region.needed(halo: plugin.library.halo, scale: 1, width: 148, height: 116)
+      let input = region.needed(halo: plugin.descriptor.halo, scale: 4, width: 37, height: 29)
+      let around = region.needed(halo: plugin.descriptor.halo, scale: 1, width: 148, height: 116)
       let finished = try plugin.finish(
         [image.cropped(to: input)], result: result.cropped(to: around), region: region)
       #expect(try finished == whole.cropped(to: region))
@@ -236,7 +237,7 @@ import Testing
 
   @Test("a cancelled host stops degrading")
   func cancelled() throws {
-    let library = try Self.plugin().library
+    let library = try PluginLibrary(path: Self.library, abi: 1, task: "super-resolution", halo: 40)
     let plugin = try TaskPlugin(library, isCancelled: { true })
     let error = #expect(throws: PluginError.self) {
       try plugin.degrade(

@@ -5,11 +5,11 @@ package import Logging
 /// The table of services a plugin instance gets; it lives as long as the instance.
 package final class HostServices: Sendable {
   private let log: Logger
-  private let isCancelled: @Sendable () -> Bool
+  private let askCancelled: @Sendable () -> Bool
 
   package init(log: Logger, isCancelled: @escaping @Sendable () -> Bool) {
     self.log = log
-    self.isCancelled = isCancelled
+    askCancelled = isCancelled
   }
 
   /// A table that refers to this object without keeping it.
@@ -21,7 +21,7 @@ package final class HostServices: Sendable {
         guard let services = HostServices.of(context), let message else { return }
         services.report(level, String(cString: message))
       },
-      cancelled: { context in HostServices.of(context)?.isCancelled() == true ? 1 : 0 },
+      cancelled: { context in HostServices.of(context)?.isCancelled == true ? 1 : 0 },
       random_bytes: { _, key, first, out, count in
         KeyedRandom.fill(UnsafeMutableBufferPointer(start: out, count: count), SampleKey(key), from: first)
       },
@@ -38,11 +38,13 @@ package final class HostServices: Sendable {
       })
   }
 
+  var isCancelled: Bool { askCancelled() }
+
   private static func of(_ context: UnsafeMutableRawPointer?) -> HostServices? {
     context.map { Unmanaged<HostServices>.fromOpaque($0).takeUnretainedValue() }
   }
 
-  private func report(_ level: Int32, _ message: String) {
+  func report(_ level: Int32, _ message: String) {
     switch level {
     case CODI_LOG_DEBUG: log.debug("\(message)")
     case CODI_LOG_INFO: log.info("\(message)")
@@ -51,7 +53,7 @@ package final class HostServices: Sendable {
     }
   }
 
-  private static func roundTrip(
+  static func roundTrip(
     _ view: codi_view, _ quality: Int32, _ error: UnsafeMutablePointer<CChar>?
   ) -> Int32 {
     guard view.isValid, view.channels == 3, (1...100).contains(quality) else {
@@ -82,7 +84,7 @@ package final class HostServices: Sendable {
     }
   }
 
-  private static func resize(
+  static func resize(
     _ source: codi_view, _ target: codi_view, _ kernel: Int32, _ error: UnsafeMutablePointer<CChar>?
   ) -> Int32 {
     guard let kernel = ResamplingKernel(rawValue: kernel) else { return refuse("Unknown kernel \(kernel).", error) }

@@ -18,12 +18,17 @@ struct Bench: AsyncParsableCommand {
   @Option(help: "Sampling steps of the conversion.") var steps = 4
   @Option(help: "bf16 or f32; bf16 where the CPU has it.") var precision: String?
   @Flag(help: "Leave conversion out.") var trainingOnly = false
+  @Flag(help: "Leave training out.") var conversionOnly = false
+  @Option(help: "Pairs of conversions with the plugin isolated and in this process; needs a key marked --in-process.")
+  var isolationPairs = 0
   @Flag(help: "Print where the time inside oneDNN goes, by kind of work.") var trace = false
   @OptionGroup var output: OutputOptions
 
   func run() async throws {
     let dtype = try Precision.choose(precision)
     if !trainingOnly { try await conversion(dtype) }
+    if isolationPairs > 0 { try await isolation(dtype) }
+    if conversionOnly { return }
     for (name, batch, size) in [("core", 64, 64), ("core", 128, 32), ("adapter", 48, 64), ("adapter", 96, 32)] {
       let measured = try await Compute.run { () throws in
         name == "core"
@@ -55,7 +60,7 @@ struct Bench: AsyncParsableCommand {
     let (steps, megapixels) = (steps, megapixels)
     let result = try await Compute.run { () throws in
       let adapter = try Adapter(bundle, core: try Core(coreBundle))
-      let plugin = try TaskPlugin(try PluginLibrary(bundle), manifest: bundle.manifest)
+      let plugin = try store.plugin(of: installed)
       var options = Converter.Options()
       options.steps = steps
       options.precision = dtype
@@ -81,6 +86,53 @@ struct Bench: AsyncParsableCommand {
       "convert", seconds: result.0, outside: result.1,
       ["megapixels": result.2, "steps": steps, "seconds-per-megapixel": median / result.2],
       String(format: "%.2f megapixels, %d steps: %.2f s a megapixel", result.2, steps, median / result.2))
+  }
+
+  /// What isolation costs: conversions with and without it in turn, and the median of the pairs' ratios.
+  private func isolation(_ dtype: DType) async throws {
+    let store = Locations.store
+    let installed = try store.resolve(try Reference(adapter))
+    let publisher = String(installed.name.prefix { $0 != "/" })
+    guard try store.trust().allowsInProcess(installed.signer, publisher: publisher) else {
+      throw Exit.Failure(
+        exit: .refused,
+        description: "--isolation-pairs also runs the plugin in this process, which its key is not trusted with. "
+          + "If you do: `codi trust add \(publisher) KEY --in-process`.")
+    }
+    let (bundle, coreBundle) = (try store.open(installed), try store.open(try store.core(of: installed)))
+    let (steps, megapixels, pairs) = (steps, megapixels, isolationPairs)
+    let ratios = try await Compute.run { () throws in
+      let adapter = try Adapter(bundle, core: try Core(coreBundle))
+      var options = Converter.Options()
+      options.steps = steps
+      options.precision = dtype
+      let scale = Double(bundle.manifest.geometry?.scale ?? 1)
+      let side = max(1, Int((megapixels * 1e6).squareRoot() / scale))
+      let picture = Picture(width: side, height: side, pixels: (0..<(side * side * 3)).map { Float($0 % 251) / 250 })
+      func converter(_ inProcess: Bool) throws -> Converter {
+        try Converter(adapter, plugin: try TaskPlugin(bundle, inProcess: inProcess), options: options)
+      }
+      let converters = [try converter(true), try converter(false)]
+      for converter in converters { _ = try converter.convert(picture, digest: [0]) }
+      func seconds(_ converter: Converter) throws -> Double {
+        let start = ContinuousClock.now
+        _ = try converter.convert(picture, digest: [0])
+        return (ContinuousClock.now - start) / .seconds(1)
+      }
+      return try (0..<pairs).map { pair in
+        // Who goes first changes with every pair.
+        if pair % 2 == 0 {
+          let direct = try seconds(converters[0])
+          return try seconds(converters[1]) / direct
+        }
+        let isolated = try seconds(converters[1])
+        return isolated / (try seconds(converters[0]))
+      }.sorted()
+    }
+    let median = ratios[ratios.count / 2]
+    output.emit(
+      ["work": "isolation", "median-ratio": median, "ratios": ratios, "pairs": ratios.count],
+      text: String(format: "isolation  %.1f %% more time (median of %d pairs)", (median - 1) * 100, ratios.count))
   }
 
   private func report(

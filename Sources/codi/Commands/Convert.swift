@@ -201,18 +201,21 @@ struct Convert: AsyncParsableCommand {
     options.steps = steps
     options.seed = seed
     options.precision = try Precision.choose(precision)
-    let chosen = options
+    let (chosen, output) = (options, output)
     return try await Compute.run { () throws in
       let opened = try coreBundles.mapValues { try Core($0) }
       let stages = try installed.indices.map { index throws -> Chain.Stage in
         guard let core = opened[cores[index].digest] else { preconditionFailure("every core was opened") }
+        let one = installed[index]
         return Chain.Stage(
-          try Adapter(bundles[index], core: core), library: try PluginLibrary(bundles[index]),
-          digest: installed[index].digest, values: values[index])
+          try Adapter(bundles[index], core: core), digest: one.digest, values: values[index],
+          plugin: { values, seed in
+            try store.plugin(of: one, values: values, seed: seed, isCancelled: { Interruption.isRequested })
+          })
       }
       let chain = try Chain(stages, options: chosen, program: Version.current)
       // Options that no adapter runs with are refused before the first picture.
-      try chain.check()
+      for level in try chain.check() where !level.isComplete { output.say("codi: plugins: \(level.description)") }
       return chain
     }
   }

@@ -44,7 +44,7 @@ struct Evaluate: AsyncParsableCommand {
       let perceptual = try weights.map { try PerceptualDistance(weightsIn: $0) }
       let suite = SuperResolutionSuite(name: suite, perceptual: perceptual)
       let adapter = try Adapter(bundle, core: try Core(coreBundle))
-      let plugin = try TaskPlugin(try PluginLibrary(bundle), manifest: bundle.manifest)
+      let plugin = try store.plugin(of: installed)
       func converter(_ steps: Int, seed: UInt64 = 0) throws -> Converter {
         var options = Converter.Options()
         options.steps = steps
