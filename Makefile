@@ -8,7 +8,9 @@ REGISTRY ?= registry
 PRODUCTS ?=
 
 PACKAGES := pkg-config libdnnl-dev libopenblas-openmp-dev liblapacke-dev libzip-dev libyaml-dev libsodium-dev \
-  libvips-dev liblcms2-dev
+  libvips-dev liblcms2-dev libcurl4-openssl-dev libssl-dev
+# Other programs that tests compare with, or run the program under; a test says so when one is missing.
+TEST_PACKAGES := docker-registry skopeo strace
 SOURCES := Package.swift Sources Plugins Tests
 BUILT = $(or $(PRODUCTS),.build/release)
 CODI = .build/release/codi

@@ -8,7 +8,8 @@ import Foundation
     version: Version.current,
     subcommands: [
       Install.self, Remove.self, List.self, Info.self, Convert.self, Train.self, Evaluate.self, Pack.self, Sign.self,
-      Publish.self, Yank.self, Keys.self, TrustCommand.self, Update.self, Rollback.self, CollectGarbage.self,
+      Publish.self, Yank.self, Search.self, RegistryCommand.self, Keys.self, TrustCommand.self, Update.self,
+      Rollback.self, CollectGarbage.self,
       Verify.self,
       Bench.self,
     ])

@@ -108,6 +108,7 @@ extension Store {
       let bytes = folders.reduce(0) { $0 + size("\(bundles)/\($1)") }
       if !dryRun {
         for number in gone { Disk.remove(file(number)) }
+        Disk.remove(downloads)
         _ = try sweep(index)
       }
       return (gone, folders, bytes)
