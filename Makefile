@@ -35,6 +35,7 @@ setup:
 
 # Builds everything first, the libraries of the task plugins too: they are products of the package. Without testable
 # imports (there are none) the objects are those of `make build`. FILTER=NAME runs some tests only.
+test: PACKAGES += $(TEST_PACKAGES)
 test: setup
 	OMP_WAIT_POLICY=passive swift test -c release --disable-testable-imports --disable-xctest $(FILTER:%=--filter %)
 

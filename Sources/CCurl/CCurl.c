@@ -101,7 +101,7 @@ cc_outcome cc_perform(cc_session *session, const cc_request *request, char *mess
   SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   SET(CURLOPT_NOSIGNAL, 1L);
   SET(CURLOPT_TCP_KEEPALIVE, 1L);
-  SET(CURLOPT_BUFFERSIZE, 512L << 10);
+  SET(CURLOPT_BUFFERSIZE, 256L << 10);
   SET(CURLOPT_CONNECTTIMEOUT, (long)request->connect_seconds);
   SET(CURLOPT_LOW_SPEED_LIMIT, 1024L);
   SET(CURLOPT_LOW_SPEED_TIME, (long)request->stall_seconds);

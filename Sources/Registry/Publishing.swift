@@ -82,6 +82,7 @@ extension BundleRegistry {
     }
     switch storage {
     case .web:
+      if try isKnown() { return false }
       throw RegistryError(
         .unsupported, at: path, "A registry on a static web server is read only.",
         remedy: "Publish into the folder that it shows, or into an oci:// registry.")

@@ -35,7 +35,7 @@ enum Storage: Sendable {
     case .remote(let registry):
       let repositories =
         if let reference, reference.publisher != nil { [reference.fullName] } else {
-          try registry.repositories().filter { reference?.names($0) ?? true }
+          try registry.repositories().filter { $0.contains("/") && reference?.names($0) ?? true }
         }
       var tags: [Tag] = []
       for repository in repositories { tags += try registry.tags(repository).map { Tag(repository, $0) } }
@@ -129,13 +129,13 @@ enum Storage: Sendable {
     }
     guard let hex = OCI.hex(blob.digest) else { throw OCI.noDigest(blob.digest, at: target) }
     if let partials { try Disk.makeDirectory(partials) }
-    let part = partials.map { "\($0)/\(hex).part" } ?? target
+    let part = partials.map { "\($0)/\(hex).part" } ?? "\(target).part"
     switch self {
     case .folder: break
     case .web(let layout): try layout.fetch(blob, to: part)
     case .remote(let registry): try registry.fetch(blob, in: repository, to: part)
     }
-    if part != target { try Disk.rename(part, to: target) }
+    try Disk.rename(part, to: target)
   }
 }
 

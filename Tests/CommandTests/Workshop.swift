@@ -50,14 +50,17 @@ final class Workshop: Sendable {
   }
 
   private func process(
-    _ arguments: [String], _ more: [String: String], out: FileHandle, error: FileHandle
+    _ arguments: [String], _ more: [String: String], under tracer: [String], out: FileHandle, error: FileHandle
   ) -> Process {
     let process = Process()
-    process.executableURL = Toy.products.appending(path: "codi")
-    process.arguments = arguments
+    let program = Toy.products.appending(path: "codi")
+    process.executableURL = tracer.first.map { URL(filePath: $0) } ?? program
+    process.arguments = tracer.isEmpty ? arguments : tracer.dropFirst() + [program.path] + arguments
     process.currentDirectoryURL = URL(filePath: folder.path)
     var environment = ProcessInfo.processInfo.environment
-    for name in ["XDG_DATA_HOME", "XDG_STATE_HOME", "OMP_WAIT_POLICY", "OMP_NUM_THREADS"] { environment[name] = nil }
+    for name in [
+      "XDG_DATA_HOME", "XDG_STATE_HOME", "CODI_OFFLINE", "CODI_CREDENTIALS", "OMP_WAIT_POLICY", "OMP_NUM_THREADS",
+    ] { environment[name] = nil }
     environment["HOME"] = folder("home")
     environment["CODI_HOME"] = store
     environment["CODI_RUNS"] = folder("runs")
@@ -75,16 +78,17 @@ final class Workshop: Sendable {
     try run(arguments, environment) { _ in }
   }
 
-  /// Runs the program; `meanwhile` may send it signals.
+  /// Runs the program, as an argument of `tracer` if there is one; `meanwhile` may send it signals.
   func run(
-    _ arguments: [String], _ environment: [String: String] = [:], meanwhile: (Process) throws -> Void
+    _ arguments: [String], _ environment: [String: String] = [:], under tracer: [String] = [],
+    meanwhile: (Process) throws -> Void
   ) throws -> Outcome {
     let name = "said-\(UInt64.random(in: 0 ... .max))"
     let paths = [folder("\(name).out"), folder("\(name).err")]
     for path in paths { try Data().write(to: URL(filePath: path)) }
     defer { for path in paths { try? FileManager.default.removeItem(atPath: path) } }
     let handles = try paths.map { try FileHandle(forWritingTo: URL(filePath: $0)) }
-    let process = process(arguments, environment, out: handles[0], error: handles[1])
+    let process = process(arguments, environment, under: tracer, out: handles[0], error: handles[1])
     try process.run()
     try meanwhile(process)
     process.waitUntilExit()

@@ -51,7 +51,7 @@ final class FollowingHash: @unchecked Sendable {
 
   private func read(_ path: String) throws(RegistryError) -> String {
     var hash = SHA256()
-    var buffer = [UInt8](repeating: 0, count: 1 << 20)
+    var buffer = [UInt8](repeating: 0, count: 256 << 10)
     var offset = 0
     while true {
       let end = condition.withLock {

@@ -24,7 +24,7 @@ final class OCIRegistry: Sendable {
 
   // MARK: Names
 
-  /// Every `publisher/name` below the prefix.
+  /// Every `publisher/name`, and every `publisher` that states something, below the prefix.
   /// - Throws: `unsupported` where the registry keeps its catalogue to itself.
   func repositories() throws(RegistryError) -> [String] {
     let start = prefix.isEmpty ? "" : "\(prefix)/"
@@ -42,7 +42,7 @@ final class OCIRegistry: Sendable {
     return names.filter { $0.hasPrefix(start) }.map { String($0.dropFirst(start.count)) }
       .filter { name in
         let parts = name.split(separator: "/", omittingEmptySubsequences: false)
-        return parts.count == 2 && parts.allSatisfy(RegistryAddress.isComponent)
+        return parts.count <= 2 && parts.allSatisfy(RegistryAddress.isComponent)
       }.sorted()
   }
 
