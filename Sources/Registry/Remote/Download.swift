@@ -43,6 +43,7 @@ struct Download {
   /// - Returns: the digest of the whole file.
   private func receive(_ client: HTTPClient) throws(RegistryError) -> String {
     let written = try size()
+    if written == 0, Disk.exists(path) { Disk.remove(path) }
     let file = written > 0 ? open(path, O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC) : FileSystem.create(path)
     guard file >= 0 else { throw Disk.error("cannot be written", path) }
     defer { close(file) }

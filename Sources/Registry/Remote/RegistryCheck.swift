@@ -49,8 +49,8 @@ extension BundleRegistry {
     func check(_ blob: Artifact.Blob, in repository: String, _ place: String) throws {
       // A blob that several name is looked at once; the size that each says is compared by each.
       guard known.insert("\(blob.digest) \(blob.size)").inserted else { return }
-      let file = scratch.appending(path: "blob").path
-      defer { Disk.remove(file) }
+      let file = scratch.appending(path: "\(known.count)").path
+      defer { for path in [file, "\(file).part"] { Disk.remove(path) } }
       try storage.fetch(blob, in: repository, to: file)
       let size = try FileManager.default.attributesOfItem(atPath: file)[.size] as? Int ?? 0
       guard size == blob.size else {

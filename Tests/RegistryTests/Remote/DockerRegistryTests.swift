@@ -81,10 +81,10 @@ struct DockerRegistryTests {
       let docker = try DockerRegistry()
       let relay = try Relay(to: docker, trouble: trouble)
       var network = Network.testing
-      network.chunk = 4000
+      network.chunk = try Data(contentsOf: URL(filePath: adapter)).count / 5
       let toy = try BundleRegistry.open("oci://\(relay.host)/hub", network).publish(adapter)
       #expect(relay.hasStruck)
-      #expect(relay.server.requests.filter { $0.method == "PATCH" }.count > toy.bundle.size / 4000)
+      #expect(relay.server.requests.filter { $0.method == "PATCH" }.count > 5)
       let copy = "\(folder.path)/copy-\(trouble)"
       try BundleRegistry.open(docker.address).fetch(toy, to: copy)
       #expect(try Data(contentsOf: URL(filePath: copy)) == Data(contentsOf: URL(filePath: adapter)), "\(trouble)")
