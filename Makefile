@@ -9,7 +9,8 @@ PRODUCTS ?=
 
 PACKAGES := pkg-config libdnnl-dev libopenblas-openmp-dev liblapacke-dev libzip-dev libyaml-dev libsodium-dev \
   libvips-dev liblcms2-dev libcurl4-openssl-dev libssl-dev
-# Other programs that tests compare with, or run the program under; a test says so when one is missing.
+# Programs that tests compare with, or run the program under. A test that misses one is skipped and says so, hence
+# `make test TEST_PACKAGES=` does without.
 TEST_PACKAGES := docker-registry skopeo strace
 SOURCES := Package.swift Sources Plugins Tests
 BUILT = $(or $(PRODUCTS),.build/release)

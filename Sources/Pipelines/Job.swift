@@ -80,9 +80,9 @@ public struct Job: Sendable {
       let names = (try? files.contentsOfDirectory(atPath: folder.isEmpty ? "." : folder)) ?? []
       for name in names where name.count == temporaryPrefix.count + 6 && name.hasPrefix(temporaryPrefix) {
         let path = (folder as NSString).appendingPathComponent(name)
-        guard let date = (try? files.attributesOfItem(atPath: path))?[.modificationDate] as? Date,
-          date.timeIntervalSinceNow < -3600
-        else { continue }
+        guard let status = FileSystem.status(path), Date.now.timeIntervalSince1970 - status.changed > 3600 else {
+          continue
+        }
         try? files.removeItem(atPath: path)
       }
     }

@@ -32,8 +32,9 @@ extension BundleRegistry {
       throw RegistryError(.corrupt, at: bundle, "The manifest names no core.", remedy: "Pack it with `codi pack`.")
     }
     let config = Artifact.Blob(digest: OCI.digest(of: manifestData), size: manifestData.count)
-    let size = try FileManager.default.attributesOfItem(atPath: bundle)[.size] as? Int ?? 0
-    let zip = Artifact.Blob(digest: "sha256:" + (try SHA256.hex(ofFile: bundle)), size: size)
+    let zip = Artifact.Blob(
+      digest: "sha256:" + (try SHA256.hex(ofFile: bundle)),
+      size: FileSystem.status(URL(filePath: bundle).resolvingSymlinksInPath().path)?.size ?? 0)
     let image = OCI.Image(
       config: .init(mediaType: OCI.bundleManifestType, digest: config.digest, size: config.size),
       layers: [.init(mediaType: OCI.bundleType, digest: zip.digest, size: zip.size)],

@@ -26,9 +26,12 @@ enum Locations {
   /// - Parameter create: whether to make an empty one where a folder holds none.
   static func registry(named text: String, _ network: Network, create: Bool = false) throws -> BundleRegistry {
     if text == ConfiguredRegistries.embedded { return try embedded() }
-    let address = try store.registries().registries[text] ?? text
-    return try BundleRegistry(RegistryAddress(address, allowsPlain: network.allowsPlain), network, create: create)
+    let address = try RegistryAddress(address(text), allowsPlain: network.allowsPlain)
+    return try BundleRegistry(address, network, create: create)
   }
+
+  /// What a configured name stands for; anything else stands for itself.
+  static func address(_ text: String) throws -> String { try store.registries().registries[text] ?? text }
 
   /// The installed one (`PREFIX/share/codi/registry`), else that of the checkout which the program was built in.
   static func embedded() throws -> BundleRegistry {

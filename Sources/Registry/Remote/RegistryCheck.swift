@@ -52,7 +52,7 @@ extension BundleRegistry {
       let file = scratch.appending(path: "\(known.count)").path
       defer { for path in [file, "\(file).part"] { Disk.remove(path) } }
       try storage.fetch(blob, in: repository, to: file)
-      let size = try FileManager.default.attributesOfItem(atPath: file)[.size] as? Int ?? 0
+      let size = FileSystem.status(file)?.size ?? 0
       guard size == blob.size else {
         throw RegistryError(
           .corrupt, at: place, "\(blob.digest) has \(size) bytes, \(blob.size) were announced.",

@@ -118,8 +118,8 @@ extension Store {
   private func size(_ folder: String) -> Int {
     let files = (try? FileManager.default.subpathsOfDirectory(atPath: folder)) ?? []
     return files.reduce(0) { sum, name in
-      let attributes = try? FileManager.default.attributesOfItem(atPath: "\(folder)/\(name)")
-      return sum + (attributes?[.type] as? FileAttributeType == .typeRegular ? attributes?[.size] as? Int ?? 0 : 0)
+      let status = FileSystem.status("\(folder)/\(name)")
+      return sum + (status?.kind == .file ? status?.size ?? 0 : 0)
     }
   }
 }

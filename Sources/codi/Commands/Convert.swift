@@ -161,10 +161,7 @@ private struct Shares {
   private let sums: [Double]
 
   init(_ plan: JobPlan) {
-    let sizes = plan.items.map { item in
-      let bytes = (try? FileManager.default.attributesOfItem(atPath: item.input))?[.size] as? Int
-      return Double(max(4096, bytes ?? 0))
-    }
+    let sizes = plan.items.map { Double(max(4096, FileSystem.status($0.input)?.size ?? 0)) }
     let total = sizes.reduce(0, +)
     var sum = 0.0
     sums =
