@@ -8,7 +8,10 @@ REGISTRY ?= registry
 PRODUCTS ?=
 
 PACKAGES := pkg-config libdnnl-dev libopenblas-openmp-dev liblapacke-dev libzip-dev libyaml-dev libsodium-dev \
-  libvips-dev liblcms2-dev libsqlite3-dev
+  libvips-dev liblcms2-dev libsqlite3-dev libcurl4-openssl-dev libssl-dev
+# Programs that tests compare with, or run the program under. A test that misses one is skipped and says so, hence
+# `make test TEST_PACKAGES=` does without.
+TEST_PACKAGES := docker-registry skopeo strace
 SOURCES := Package.swift Sources Plugins Tests
 BUILT = $(or $(PRODUCTS),.build/release)
 CODI = .build/release/codi
@@ -33,6 +36,7 @@ setup:
 
 # Builds everything first, the libraries of the task plugins too: they are products of the package. Without testable
 # imports (there are none) the objects are those of `make build`. FILTER=NAME runs some tests only.
+test: PACKAGES += $(TEST_PACKAGES)
 test: setup
 	OMP_WAIT_POLICY=passive swift test -c release --disable-testable-imports --disable-xctest $(FILTER:%=--filter %)
 

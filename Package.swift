@@ -33,6 +33,8 @@ let systemLibraries: [Target] = [
   .systemLibrary(name: "Clibzip", pkgConfig: "libzip", providers: [.apt(["libzip-dev"])]),
   .systemLibrary(name: "Clibyaml", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
   .systemLibrary(name: "Clibsodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+  .systemLibrary(name: "Clibcrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+  .systemLibrary(name: "Clibcurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
   .systemLibrary(name: "Clibvips", pkgConfig: "vips", providers: [.apt(["libvips-dev"])]),
 ]
 
@@ -41,6 +43,7 @@ let cTargets: [Target] = [
   .target(name: "CSandbox", dependencies: ["CPluginABI"], cSettings: c),
   .target(name: "CKernels", cSettings: c, linkerSettings: [.linkedLibrary("gomp"), .linkedLibrary("m")]),
   .target(name: "CDnnl", cSettings: c, linkerSettings: [.linkedLibrary("dnnl")]),
+  .target(name: "CCurl", dependencies: ["Clibcurl"], cSettings: c),
   .target(name: "CVips", dependencies: ["Clibvips"], cSettings: c, linkerSettings: [.linkedLibrary("lcms2")]),
 ]
 
@@ -48,10 +51,10 @@ let rooms: [Target] = [
   room("Tensor", ["CKernels", "CDnnl", "Copenblas"]),
   room("Diffusion", ["Tensor"]),
   room("Networks", ["Tensor", "Diffusion"]),
-  room("Bundles", ["Clibzip", "Clibyaml", "Clibsodium"]),
+  room("Bundles", ["Clibzip", "Clibyaml", "Clibsodium", "Clibcrypto"]),
   room("Adapters", ["Tensor", "Diffusion", "Networks", "Bundles"]),
   room("Imaging", ["CVips"]),
-  room("Registry", ["CPluginABI", "CSandbox", "Tensor", "Bundles", "Adapters", "Imaging", log]),
+  room("Registry", ["CPluginABI", "CSandbox", "CCurl", "Tensor", "Bundles", "Adapters", "Imaging", log]),
   room("Metrics", ["Tensor", "Imaging", "Bundles"]),
   room(
     "Distillation",

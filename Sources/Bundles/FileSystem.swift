@@ -45,6 +45,21 @@ package enum FileSystem {
     _ = remove(path)
   }
 
+  /// What a path leads to, links not followed; nil where there is nothing.
+  ///
+  /// `FileManager` would also look up the owner's name, for which the C library asks a service through a socket.
+  package static func status(_ path: String) -> FileStatus? {
+    var status = stat()
+    guard lstat(path, &status) == 0 else { return nil }
+    let kind: FileStatus.Kind =
+      switch status.st_mode & S_IFMT {
+      case S_IFREG: .file
+      case S_IFDIR: .folder
+      default: .other
+      }
+    return FileStatus(kind: kind, size: Int(status.st_size), changed: Double(status.st_mtim.tv_sec))
+  }
+
   private static func attempt<Result: SignedInteger>(_ operation: FileFaults.Operation, _ body: () -> Result) -> Result
   {
     guard let faults else { return body() }
@@ -56,6 +71,17 @@ package enum FileSystem {
     if result >= 0 { faults.record(operation) }
     return result
   }
+}
+
+/// What is known of a file without opening it.
+package struct FileStatus: Sendable, Hashable {
+  package enum Kind: Sendable { case file, folder, other }
+
+  package let kind: Kind
+  /// Bytes.
+  package let size: Int
+  /// When its contents changed last, in seconds since 1970.
+  package let changed: Double
 }
 
 /// Faults for the changes that one task makes to files, and the list of those that reached the disk.

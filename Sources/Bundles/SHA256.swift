@@ -1,15 +1,31 @@
-internal import Clibsodium
+internal import Clibcrypto
 public import Foundation
 
-/// SHA-256 of bytes that arrive in parts.
+/// SHA-256 of bytes that arrive in parts; by libcrypto, which uses the processor's SHA instructions.
 public struct SHA256: Sendable {
-  private var state = crypto_hash_sha256_state()
+  /// A hash under way; copied before a change when another value holds it too.
+  private final class State: @unchecked Sendable {
+    let context: OpaquePointer
 
-  public init() { crypto_hash_sha256_init(&state) }
+    init(copying other: State? = nil) {
+      guard let context = EVP_MD_CTX_new() else { preconditionFailure("out of memory") }
+      self.context = context
+      let status =
+        other.map { EVP_MD_CTX_copy_ex(context, $0.context) } ?? EVP_DigestInit_ex(context, EVP_sha256(), nil)
+      precondition(status == 1, "libcrypto has no SHA-256")
+    }
+
+    deinit { EVP_MD_CTX_free(context) }
+  }
+
+  private var state = State()
+
+  public init() {}
 
   public mutating func update(_ bytes: UnsafeRawBufferPointer) {
     guard let base = bytes.baseAddress else { return }
-    crypto_hash_sha256_update(&state, base.assumingMemoryBound(to: UInt8.self), UInt64(bytes.count))
+    if !isKnownUniquelyReferenced(&state) { state = State(copying: state) }
+    EVP_DigestUpdate(state.context, base, bytes.count)
   }
 
   public mutating func update(_ data: Data) {
@@ -18,9 +34,9 @@ public struct SHA256: Sendable {
 
   /// The 32 bytes of the digest of everything so far; the state itself goes on.
   public func digest() -> [UInt8] {
-    var state = state
+    let last = State(copying: state)
     var digest = [UInt8](repeating: 0, count: 32)
-    crypto_hash_sha256_final(&state, &digest)
+    EVP_DigestFinal_ex(last.context, &digest, nil)
     return digest
   }
 

@@ -136,7 +136,7 @@ extension Job {
             width: made.width, height: made.height, digest: made.digest, seed: settings.seed,
             attempts: outcome.retried.count + 1, timing: record.timing ?? ItemTiming()))
         return outcome
-      } catch where shouldStop() && Self.isCancellation(error) {
+      } catch  where shouldStop() && Self.isCancellation(error) {
         if record.state == .running {
           record.state = .planned
           record.attempts -= 1

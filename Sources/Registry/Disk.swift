@@ -73,8 +73,13 @@ enum Disk {
 
   /// Renames and makes the new name durable.
   static func move(_ source: String, to target: String) throws(RegistryError) {
-    guard FileSystem.rename(source, target) == 0 else { throw error("cannot be moved into place", target) }
+    try rename(source, to: target)
     try sync(directory: (target as NSString).deletingLastPathComponent)
+  }
+
+  /// Renames; the new name is not durable yet.
+  static func rename(_ source: String, to target: String) throws(RegistryError) {
+    guard FileSystem.rename(source, target) == 0 else { throw error("cannot be moved into place", target) }
   }
 
   /// Makes the names in a folder durable.
@@ -125,15 +130,18 @@ enum Disk {
   }
 
   private static func writeAll(_ file: Int32, _ bytes: some Collection<UInt8>, _ path: String) -> Bool {
-    bytes.withContiguousStorageIfAvailable { buffer in
-      var rest = UnsafeRawBufferPointer(buffer)
-      while !rest.isEmpty {
-        let count = FileSystem.write(file, rest, path: path)
-        if count < 0, errno == EINTR { continue }
-        guard count > 0 else { return false }
-        rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
-      }
-      return true
-    } ?? false
+    bytes.withContiguousStorageIfAvailable { writeAll(file, UnsafeRawBufferPointer($0), path) } ?? false
+  }
+
+  /// Writes all of `bytes` to an open file; false with `errno` when that fails.
+  static func writeAll(_ file: Int32, _ bytes: UnsafeRawBufferPointer, _ path: String) -> Bool {
+    var rest = bytes
+    while !rest.isEmpty {
+      let count = FileSystem.write(file, rest, path: path)
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { return false }
+      rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
+    }
+    return true
   }
 }

@@ -29,6 +29,14 @@ public struct RegistryError: Error, Sendable, CustomStringConvertible {
     case inUse
     /// A file or folder cannot be read or written.
     case inputOutput
+    /// A registry elsewhere cannot be reached, or answers with an error.
+    case network
+    /// A registry elsewhere wants credentials, or others.
+    case unauthorized
+    /// It would take the network, which the user forbade.
+    case offline
+    /// The user stopped it; what was downloaded stays for the next time.
+    case stopped
   }
 
   public let code: Code

@@ -38,6 +38,7 @@ enum Exit: Int32 {
     switch error {
     case let failure as Failure: stop(failure.exit, failure.description)
     case let code as Code: exit(code.exit.rawValue)
+    case let error as RegistryError where error.code == .stopped: stop(Interruption.exit, "\(error)")
     case let error as RegistryError: stop(code(of: error), "\(error)")
     case let error as ConversionError: stop(code(of: error), "\(error)")
     case let error as PluginError: stop(error.code == .parameter ? .usage : .refused, "\(error)")
@@ -60,8 +61,10 @@ enum Exit: Int32 {
     switch error.code {
     case .notFound: .notFound
     case .syntax, .ambiguous: .usage
-    case .unsupported, .core, .conflict, .inUse, .unsigned, .untrusted, .revoked, .yanked, .expired: .refused
-    case .corrupt, .inputOutput: .badInput
+    case .unsupported, .core, .conflict, .inUse, .unsigned, .untrusted, .revoked, .yanked, .expired,
+      .unauthorized, .offline:
+      .refused
+    case .corrupt, .inputOutput, .network, .stopped: .badInput
     }
   }
 

@@ -13,37 +13,45 @@ enum Locations {
     return URL(filePath: path).deletingLastPathComponent()
   }
 
-  /// The registry asked for, else `$CODI_REGISTRY`, else the installed one (`PREFIX/share/codi/registry`), else that of the
-  /// checkout which the program was built in.
-  static func registry(_ given: String?) throws -> OCILayout {
-    if let given { return try open(given, "--registry") }
+  /// The registry asked for, else `$CODI_REGISTRY`, else the one that came with the program.
+  static func registry(_ given: String?, _ network: Network) throws -> BundleRegistry {
+    if let given { return try registry(named: given, network) }
     if let set = ProcessInfo.processInfo.environment["CODI_REGISTRY"], !set.isEmpty {
-      return try open(set, "CODI_REGISTRY")
+      return try registry(named: set, network)
     }
+    return try embedded()
+  }
+
+  /// A registry by an address, a name that `codi registry add` gave it, or a folder.
+  /// - Parameter create: whether to make an empty one where a folder holds none.
+  static func registry(named text: String, _ network: Network, create: Bool = false) throws -> BundleRegistry {
+    if text == ConfiguredRegistries.embedded { return try embedded() }
+    let address = try RegistryAddress(address(text), allowsPlain: network.allowsPlain)
+    return try BundleRegistry(address, network, create: create)
+  }
+
+  /// What a configured name stands for; anything else stands for itself.
+  static func address(_ text: String) throws -> String { try store.registries().registries[text] ?? text }
+
+  /// The installed one (`PREFIX/share/codi/registry`), else that of the checkout which the program was built in.
+  static func embedded() throws -> BundleRegistry {
+    guard let folder = embeddedFolder else {
+      throw Exit.Failure(
+        exit: .notFound,
+        description: "No registry came with this program (looked beside \(executableFolder.path)). "
+          + "Name one with --registry, or reinstall with make install.")
+    }
+    return try BundleRegistry(path: folder, isEmbedded: true)
+  }
+
+  static var embeddedFolder: String? {
     var candidates = [executableFolder.deletingLastPathComponent().appending(path: "share/codi/registry")]
     var folder = executableFolder
     while folder.path != "/" {
       candidates.append(folder.appending(path: "registry"))
       folder = folder.deletingLastPathComponent()
     }
-    let found = candidates.first { FileManager.default.fileExists(atPath: $0.appending(path: "oci-layout").path) }
-    guard let found else {
-      throw Exit.Failure(
-        exit: .notFound,
-        description: "No registry came with this program (looked beside \(executableFolder.path)). "
-          + "Name one with --registry FOLDER, or reinstall with make install.")
-    }
-    return try OCILayout(path: found.path, isEmbedded: true)
-  }
-
-  private static func open(_ path: String, _ source: String) throws -> OCILayout {
-    guard FileManager.default.fileExists(atPath: "\(path)/oci-layout") else {
-      throw Exit.Failure(
-        exit: .notFound,
-        description: "\(path): There is no registry in this folder, which \(source) names. "
-          + "Name one that has an oci-layout file; codi publish makes them.")
-    }
-    return try OCILayout(path: path)
+    return candidates.map(\.path).first { FileManager.default.fileExists(atPath: "\($0)/oci-layout") }
   }
 
   static var store: Store { Store(program: program) }

@@ -11,7 +11,7 @@ enum StartingWeights {
     for cut in [2, 1] where parts.count > cut {
       let folder = parts.dropLast(cut).joined(separator: "/")
       guard FileManager.default.fileExists(atPath: "\(folder)/oci-layout") else { continue }
-      let layout = try OCILayout(path: folder)
+      let layout = try BundleRegistry(path: folder)
       let artifact = try layout.resolve(try Reference(parts.suffix(cut).joined(separator: "/")))
       return try unpacked(artifact, of: layout)
     }
@@ -20,7 +20,7 @@ enum StartingWeights {
   }
 
   /// The weights of a registry's bundle, through a folder that goes again; the mapping keeps the file's bytes.
-  private static func unpacked(_ artifact: Artifact, of layout: OCILayout) throws -> SafetensorsFile {
+  private static func unpacked(_ artifact: Artifact, of layout: BundleRegistry) throws -> SafetensorsFile {
     let work = FileManager.default.temporaryDirectory.appending(path: "codi-from-\(UInt64.random(in: 0 ... .max))")
     try FileManager.default.createDirectory(at: work, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: work) }

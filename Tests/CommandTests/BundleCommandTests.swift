@@ -55,7 +55,7 @@ import Testing
     try shop.codi("info", "marking.codi").expect(0)
     let refused = try shop.codi("publish", "marking.codi", "--registry", "registry").expect(4)
     #expect(refused.error.contains("P001"), "\(refused.error)")
-    try OCILayout(path: shop.folder("registry")).publish(shop.folder("marking.codi"))
+    try BundleRegistry(path: shop.folder("registry")).publish(shop.folder("marking.codi"))
     try shop.codi("info", "enlarge").expect(0)
     try shop.codi("list", "--available").expect(0)
     try shop.codi("install", "enlarge").expect(0)

@@ -16,7 +16,7 @@ import Testing
     try Toy.packAdapter(
       core: shop.folder("core.codi"), to: shop.folder("bad.codi"), version: SemanticVersion(1, 1, 0),
       library: try library(shop.folder, attack))
-    try OCILayout(path: shop.folder("registry")).publish(shop.folder("bad.codi"))
+    try BundleRegistry(path: shop.folder("registry")).publish(shop.folder("bad.codi"))
     try shop.codi("install", "enlarge").expect(0)
     let folder = try shop.pictures("in", count: 3)
     let outcome = try shop.codi("convert", folder, "--adapter", "enlarge", "--out", "out", "--json").expect(1)

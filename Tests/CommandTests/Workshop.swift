@@ -50,16 +50,18 @@ final class Workshop: Sendable {
   }
 
   private func process(
-    _ arguments: [String], _ more: [String: String], out: FileHandle, error: FileHandle
+    _ arguments: [String], _ more: [String: String], under tracer: [String], out: FileHandle, error: FileHandle
   ) -> Process {
     let process = Process()
-    process.executableURL = Toy.products.appending(path: "codi")
-    process.arguments = arguments
+    let program = Toy.products.appending(path: "codi")
+    process.executableURL = tracer.first.map { URL(filePath: $0) } ?? program
+    process.arguments = tracer.isEmpty ? arguments : tracer.dropFirst() + [program.path] + arguments
     process.currentDirectoryURL = URL(filePath: folder.path)
     var environment = ProcessInfo.processInfo.environment
-    for name in ["XDG_DATA_HOME", "XDG_STATE_HOME", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "JOB_COMPLETION_INDEX"] {
-      environment[name] = nil
-    }
+    for name in [
+      "XDG_DATA_HOME", "XDG_STATE_HOME", "CODI_OFFLINE", "CODI_CREDENTIALS", "OMP_WAIT_POLICY", "OMP_NUM_THREADS",
+      "JOB_COMPLETION_INDEX",
+    ] { environment[name] = nil }
     environment["HOME"] = folder("home")
     environment["CODI_HOME"] = store
     environment["CODI_RUNS"] = folder("runs")
@@ -79,18 +81,19 @@ final class Workshop: Sendable {
 
   /// Runs the program; `meanwhile` may send it signals.
   /// - Parameters:
+  ///   - tracer: runs the program as the last argument of this command.
   ///   - program: another one that starts `codi`, such as mpirun.
   ///   - input: what the program reads on stdin.
   func run(
-    _ arguments: [String], _ environment: [String: String] = [:], program: String? = nil, input: Data? = nil,
-    meanwhile: (Process) throws -> Void = { _ in }
+    _ arguments: [String], _ environment: [String: String] = [:], under tracer: [String] = [], program: String? = nil,
+    input: Data? = nil, meanwhile: (Process) throws -> Void = { _ in }
   ) throws -> Outcome {
     let name = "said-\(UInt64.random(in: 0 ... .max))"
     let paths = [folder("\(name).out"), folder("\(name).err")]
     for path in paths { try Data().write(to: URL(filePath: path)) }
     defer { for path in paths { try? FileManager.default.removeItem(atPath: path) } }
     let handles = try paths.map { try FileHandle(forWritingTo: URL(filePath: $0)) }
-    let process = process(arguments, environment, out: handles[0], error: handles[1])
+    let process = process(arguments, environment, under: tracer, out: handles[0], error: handles[1])
     if let program { process.executableURL = URL(filePath: program) }
     if let input {
       try input.write(to: URL(filePath: folder("\(name).in")))

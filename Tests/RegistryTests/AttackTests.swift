@@ -6,7 +6,7 @@ import Testing
 /// The attacks that The Update Framework lists (its specification, section 1.5.2), each tried on an install.
 @Suite("Attacks") struct AttackTests {
   let folder: TemporaryFolder
-  let registry: OCILayout
+  let registry: BundleRegistry
   let store: Store
   let core: String
   let acme: SecretKey
@@ -14,7 +14,7 @@ import Testing
 
   init() throws {
     folder = try TemporaryFolder()
-    registry = try OCILayout(path: folder.path + "/registry", create: true)
+    registry = try BundleRegistry(path: folder.path + "/registry", create: true)
     store = try Store.testing(folder.path + "/store")
     core = try TestBundles.core(folder)
     acme = try #require(TestKeys.acme)
@@ -35,13 +35,13 @@ import Testing
   }
 
   /// A registry under the attacker's hand that starts as a copy of the good one.
-  private func copied(_ name: String, address: String? = nil) throws -> OCILayout {
+  private func copied(_ name: String, address: String? = nil) throws -> BundleRegistry {
     try FileManager.default.copyItem(atPath: registry.path, toPath: "\(folder.path)/\(name)")
-    return try OCILayout(path: "\(folder.path)/\(name)", address: address)
+    return try BundleRegistry(path: "\(folder.path)/\(name)", address: address)
   }
 
   private func refused(
-    _ what: String = "acme/toy", from registry: OCILayout,
+    _ what: String = "acme/toy", from registry: BundleRegistry,
     at location: SourceLocation = #_sourceLocation
   ) throws -> String {
     let before = try store.list()
@@ -53,12 +53,12 @@ import Testing
       ?? "\(String(describing: error))"
   }
 
-  private func blob(_ digest: String, in registry: OCILayout) -> URL {
+  private func blob(_ digest: String, in registry: BundleRegistry) -> URL {
     URL(filePath: "\(registry.path)/blobs/sha256/\(digest.dropFirst(7))")
   }
 
   /// Edits index.json as text.
-  private func edit(_ registry: OCILayout, _ change: (String) -> String) throws {
+  private func edit(_ registry: BundleRegistry, _ change: (String) -> String) throws {
     let file = URL(filePath: registry.path + "/index.json")
     let text = try String(contentsOf: file, encoding: .utf8)
     let changed = change(text)
@@ -70,7 +70,7 @@ import Testing
     "arbitrary install: what the attacker made himself, signed by himself or by nobody, is refused")
   func arbitraryInstall() throws {
     for (key, code) in [(mallory, "untrusted"), (nil, "unsigned")] as [(SecretKey?, String)] {
-      let hostile = try OCILayout(path: "\(folder.path)/hostile-\(code)", create: true)
+      let hostile = try BundleRegistry(path: "\(folder.path)/hostile-\(code)", create: true)
       try hostile.publish(core)
       try hostile.publish(toy(minor: 5, key: key, weight: 9))
       #expect(try refused(from: hostile) == code)
@@ -113,7 +113,7 @@ import Testing
     #expect(try refused(from: hostile) == "unsigned")
     // Another core in the registry's copy of the manifest alone.
     let artifact = try registry.resolve(Reference("acme/toy"))
-    let other = try OCILayout(path: "\(folder.path)/other", create: true)
+    let other = try BundleRegistry(path: "\(folder.path)/other", create: true)
     try other.publish(core)
     try other.publish(evil)
     let swapped = try other.publish(toy(minor: 0, key: mallory, core: evil))
@@ -180,11 +180,11 @@ import Testing
   )
   func mixAndMatch() throws {
     let newer = try TestBundles.core(folder, version: SemanticVersion(2, 0, 0), weight: 0.75)
-    let mixed = try OCILayout(path: "\(folder.path)/mixed", create: true)
+    let mixed = try BundleRegistry(path: "\(folder.path)/mixed", create: true)
     try mixed.publish(core)
     try mixed.publish(toy(minor: 1, core: newer))
     #expect(try refused(from: mixed) == "core")
-    let other = try OCILayout(path: "\(folder.path)/other", create: true)
+    let other = try BundleRegistry(path: "\(folder.path)/other", create: true)
     try other.publish(newer)
     try other.publish(toy(minor: 0))
     #expect(try refused(from: other) == "core")

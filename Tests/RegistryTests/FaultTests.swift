@@ -12,12 +12,12 @@ import Testing
   }
 
   private let folder: TemporaryFolder
-  private let registry: OCILayout
+  private let registry: BundleRegistry
   private let adapter: String
 
   init() throws {
     folder = try TemporaryFolder()
-    registry = try OCILayout(path: folder.path + "/registry", create: true)
+    registry = try BundleRegistry(path: folder.path + "/registry", create: true)
     let core = try TestBundles.core(folder)
     adapter = try TestBundles.adapter(folder, for: core, version: SemanticVersion(1, 1, 0))
     try registry.publish(core)

@@ -5,13 +5,13 @@ import Testing
 
 @Suite("Generations, updates and verification") struct GenerationsTests {
   let folder: TemporaryFolder
-  let registry: OCILayout
+  let registry: BundleRegistry
   let store: Store
   let core: String
 
   init() throws {
     folder = try TemporaryFolder()
-    registry = try OCILayout(path: folder.path + "/registry", create: true)
+    registry = try BundleRegistry(path: folder.path + "/registry", create: true)
     store = try Store.testing(folder.path + "/store")
     core = try TestBundles.core(folder)
     try registry.publish(core)

@@ -5,13 +5,13 @@ import Testing
 
 @Suite("A registry in a folder") struct OCILayoutTests {
   let folder: TemporaryFolder
-  let registry: OCILayout
+  let registry: BundleRegistry
   let core: String
   let adapter: String
 
   init() throws {
     folder = try TemporaryFolder()
-    registry = try OCILayout(path: folder.path + "/registry", create: true)
+    registry = try BundleRegistry(path: folder.path + "/registry", create: true)
     core = try TestBundles.core(folder)
     adapter = try TestBundles.adapter(folder, for: core)
   }
@@ -57,7 +57,7 @@ import Testing
 
   @Test("the order of publishing changes no byte, and publishing again changes nothing")
   func deterministic() throws {
-    let other = try OCILayout(path: folder.path + "/other", create: true)
+    let other = try BundleRegistry(path: folder.path + "/other", create: true)
     for bundle in [adapter, core] { try registry.publish(bundle) }
     for bundle in [core, adapter, adapter] { try other.publish(bundle) }
     #expect(folder.files("registry") == folder.files("other"))
@@ -117,7 +117,7 @@ import Testing
 
   @Test("a folder without a layout is not a registry; other people's artifacts in one are left alone")
   func foreign() throws {
-    let error = #expect(throws: RegistryError.self) { try OCILayout(path: folder.path + "/none") }
+    let error = #expect(throws: RegistryError.self) { try BundleRegistry(path: folder.path + "/none") }
     #expect(error?.code == .notFound)
     let image = #"{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:1","size":2}"#
     try write(#"{"schemaVersion":2,"manifests":[\#(image)]}"#, "index.json")

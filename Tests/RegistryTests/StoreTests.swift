@@ -5,14 +5,14 @@ import Testing
 
 @Suite("The store") struct StoreTests {
   let folder: TemporaryFolder
-  let registry: OCILayout
+  let registry: BundleRegistry
   let store: Store
   let core: String
   let adapter: String
 
   init() throws {
     folder = try TemporaryFolder()
-    registry = try OCILayout(path: folder.path + "/registry", create: true)
+    registry = try BundleRegistry(path: folder.path + "/registry", create: true)
     store = try Store.testing(folder.path + "/store")
     core = try TestBundles.core(folder)
     adapter = try TestBundles.adapter(folder, for: core)

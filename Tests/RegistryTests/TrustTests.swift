@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Trust") struct TrustTests {
   let folder: TemporaryFolder
-  let registry: OCILayout
+  let registry: BundleRegistry
   let store: Store
   let core: String
   let acme: SecretKey
@@ -13,7 +13,7 @@ import Testing
 
   init() throws {
     folder = try TemporaryFolder()
-    registry = try OCILayout(path: folder.path + "/registry", create: true)
+    registry = try BundleRegistry(path: folder.path + "/registry", create: true)
     store = try Store.testing(folder.path + "/store")
     core = try TestBundles.core(folder)
     acme = try #require(TestKeys.acme)
@@ -202,7 +202,7 @@ import Testing
   func embedded() throws {
     try registry.publish(toy(acme))
     try registry.publish(toy(nil, name: "zoo/toy"))
-    let embedded = try OCILayout(path: registry.path, isEmbedded: true)
+    let embedded = try BundleRegistry(path: registry.path, isEmbedded: true)
     let accepting = dialogue(Heard(), accepts: true)
     for (name, code) in [("acme/toy", RegistryError.Code.untrusted), ("zoo/toy", .unsigned)] {
       let error = #expect(throws: RegistryError.self) {

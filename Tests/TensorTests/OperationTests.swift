@@ -113,7 +113,9 @@ import Testing
 
   @Test("rounds to nearest, ties to even, and keeps NaN and infinities")
   func rounding() throws {
-    let values: [Float] = [1, 1.00390625, 1.01171875, -3.14159, .infinity, -.infinity, .nan, 65280, Float(bitPattern: 71362)]
+    let values: [Float] = [
+      1, 1.00390625, 1.01171875, -3.14159, .infinity, -.infinity, .nan, 65280, Float(bitPattern: 71362),
+    ]
     let back = try Tensor(values, shape: [values.count]).converted(to: .bf16).floats()
     #expect(back[0] == 1)
     #expect(back[1] == 1, "1 + 2⁻⁸ is half way and goes to even")

@@ -72,10 +72,10 @@ public enum Toy {
 
   /// A registry with both, at `folder/registry`.
   @discardableResult
-  public static func publish(in folder: TemporaryFolder) throws -> OCILayout {
+  public static func publish(in folder: TemporaryFolder) throws -> BundleRegistry {
     try packCore(to: folder("core.codi"))
     try packAdapter(core: folder("core.codi"), to: folder("adapter.codi"))
-    let registry = try OCILayout(path: folder("registry"), create: true)
+    let registry = try BundleRegistry(path: folder("registry"), create: true)
     try registry.publish(folder("core.codi"))
     try registry.publish(folder("adapter.codi"))
     return registry

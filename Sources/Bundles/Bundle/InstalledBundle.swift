@@ -80,10 +80,9 @@ enum BundleFolder {
     }
     var names: [String] = []
     for path in paths {
-      // `attributesOfItem` does not follow links.
-      let type = (try? manager.attributesOfItem(atPath: directory.appending(path: path).path))?[.type]
-      if type as? FileAttributeType == .typeDirectory { continue }
-      guard type as? FileAttributeType == .typeRegular, BundleEntry.rank(path) != nil else {
+      let kind = FileSystem.status(directory.appending(path: path).path)?.kind
+      if kind == .folder { continue }
+      guard kind == .file, BundleEntry.rank(path) != nil else {
         throw BundleError(
           .forbidden, at: directory.path, "\(path.debugDescription) is not a file that a bundle may hold.",
           remedy: "Remove it.")

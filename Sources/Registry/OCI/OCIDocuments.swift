@@ -35,6 +35,8 @@ enum OCI {
     var size: Int
     var annotations: [String: String]?
     var artifactType: String?
+
+    var blob: Artifact.Blob { Artifact.Blob(digest: digest, size: size) }
   }
 
   struct Image: Codable, Hashable {
@@ -50,6 +52,11 @@ enum OCI {
     var schemaVersion = 2
     var mediaType: String? = OCI.indexType
     var manifests: [Descriptor] = []
+
+    /// The entry of that reference, if it is of that type.
+    func entry(_ reference: String, _ type: String) -> Descriptor? {
+      manifests.first { $0.artifactType == type && $0.annotations?[OCI.Annotation.reference] == reference }
+    }
   }
 
   /// The same value gives the same bytes: keys sorted, no escaped slashes.
@@ -84,5 +91,40 @@ enum OCI {
       digits.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) })
     else { return nil }
     return String(digits)
+  }
+
+  /// Bytes of a manifest or a small blob that are read; specifications ask for 4 MiB at least.
+  static let documentLimit = 4 << 20
+
+  /// Refuses bytes that are not those which `blob` names.
+  static func check(_ data: Data, _ blob: Artifact.Blob, at path: String) throws(RegistryError) {
+    try check(digest(of: data), blob, at: path)
+    guard data.count == blob.size else {
+      throw RegistryError(
+        .corrupt, at: path, "The blob has \(data.count) bytes, the document that names it says \(blob.size).",
+        remedy: "Tell the registry's owner.")
+    }
+  }
+
+  static func check(_ found: String, _ blob: Artifact.Blob, at path: String) throws(RegistryError) {
+    guard found == blob.digest else {
+      throw RegistryError(
+        .corrupt, at: path, "The blob's digest is \(found), it should be \(blob.digest).",
+        remedy: "Restore the registry from its source, or publish the bundle anew.")
+    }
+  }
+
+  static func noDigest(_ text: String, at path: String) -> RegistryError {
+    RegistryError(
+      .corrupt, at: path, "\(text.debugDescription) is not a SHA-256 digest.", remedy: "Tell the registry's owner.")
+  }
+
+  /// Refuses a layout of another version than ours.
+  static func checkLayout(_ data: Data, at path: String) throws(RegistryError) {
+    let version = try decode(Layout.self, data, at: path).imageLayoutVersion
+    guard version == Layout().imageLayoutVersion else {
+      throw RegistryError(
+        .unsupported, at: path, "The layout has version \(version), this program reads 1.0.0.", remedy: "Update codi.")
+    }
   }
 }

@@ -108,6 +108,7 @@ extension Store {
       let bytes = folders.reduce(0) { $0 + size("\(bundles)/\($1)") }
       if !dryRun {
         for number in gone { Disk.remove(file(number)) }
+        Disk.remove(downloads)
         _ = try sweep(index)
       }
       return (gone, folders, bytes)
@@ -117,8 +118,8 @@ extension Store {
   private func size(_ folder: String) -> Int {
     let files = (try? FileManager.default.subpathsOfDirectory(atPath: folder)) ?? []
     return files.reduce(0) { sum, name in
-      let attributes = try? FileManager.default.attributesOfItem(atPath: "\(folder)/\(name)")
-      return sum + (attributes?[.type] as? FileAttributeType == .typeRegular ? attributes?[.size] as? Int ?? 0 : 0)
+      let status = FileSystem.status("\(folder)/\(name)")
+      return sum + (status?.kind == .file ? status?.size ?? 0 : 0)
     }
   }
 }

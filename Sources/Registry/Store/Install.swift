@@ -13,7 +13,7 @@ extension Store {
   /// - Throws: `RegistryError` or `BundleError`, or what `proof` throws.
   @discardableResult
   public func install(
-    _ reference: Reference, from registry: OCILayout, dialogue: TrustDialogue = .silent, proof: Proof = { _, _ in }
+    _ reference: Reference, from registry: BundleRegistry, dialogue: TrustDialogue = .silent, proof: Proof = { _, _ in }
   ) throws -> Installed {
     let trust = try learn(reference, from: registry)
     let artifact = try registry.resolve(reference, isYanked: trust.isYanked)
@@ -21,7 +21,7 @@ extension Store {
     return try transaction(dialogue) { transaction in
       let digest = artifact.bundle.digest
       return try transaction.add(manifest, digest: digest, from: registry.source, cores: registry, proof) { target in
-        try registry.fetch(artifact, to: target)
+        try registry.fetch(artifact, to: target, partials: downloads)
       }
     }
   }
@@ -29,7 +29,8 @@ extension Store {
   /// Installs a `.codi` file; its core comes from the store, or from `registry` when that is missing.
   @discardableResult
   public func install(
-    file: String, coresFrom registry: OCILayout? = nil, dialogue: TrustDialogue = .silent, proof: Proof = { _, _ in }
+    file: String, coresFrom registry: BundleRegistry? = nil, dialogue: TrustDialogue = .silent,
+    proof: Proof = { _, _ in }
   ) throws -> Installed {
     let manifest = try BundleReader(path: file).manifest
     return try transaction(dialogue) { transaction in
@@ -54,6 +55,8 @@ extension Store {
         store: self, folder: folder, dialogue: dialogue, index: index, trust: try trust())
       let installed = try body(&transaction)
       try transaction.commit()
+      // What is left belongs to installs that were interrupted.
+      if Disk.exists(downloads), Disk.contents(downloads).isEmpty { Disk.remove(downloads) }
       return installed
     }
   }
@@ -80,7 +83,7 @@ struct InstallTransaction {
 
   /// Stages one bundle, after its core.
   mutating func add(
-    _ manifest: Manifest, digest: String, from source: BundleSource, cores: OCILayout?, _ proof: Store.Proof,
+    _ manifest: Manifest, digest: String, from source: BundleSource, cores: BundleRegistry?, _ proof: Store.Proof,
     fetch: (_ target: String) throws -> Void
   ) throws -> Installed {
     try check(manifest)
@@ -152,14 +155,14 @@ struct InstallTransaction {
 
   /// The adapter's core: installed, staged, or now staged from `registry`.
   private mutating func core(
-    of adapter: Manifest, _ registry: OCILayout?, _ proof: Store.Proof
+    of adapter: Manifest, _ registry: BundleRegistry?, _ proof: Store.Proof
   ) throws -> InstalledBundle {
     let name = adapter.requires.core ?? "unnamed"
     let digest = adapter.requires.coreDigest ?? "none"
     if let known = index.bundles.first(where: { $0.kind == .core && $0.coreDigest == digest }) {
       return try store.open(known)
     }
-    let offered = try registry?.list().filter { $0.kind == .core && $0.name == name } ?? []
+    let offered = try registry?.artifacts(of: Reference(name)).filter { $0.kind == .core } ?? []
     guard let registry, let core = offered.filter({ $0.coreDigest == digest }).max(by: { $0.version < $1.version })
     else {
       let there = offered.map { "\($0.version) with \($0.coreDigest)" }.joined(separator: ", ")
@@ -171,10 +174,11 @@ struct InstallTransaction {
         remedy: "Install that core, or a version of the adapter made for a core you have.")
     }
     let manifest = try registry.manifest(of: core)
+    let downloads = store.downloads
     let staged = try add(
       manifest, digest: core.bundle.digest, from: registry.source, cores: registry, proof
     ) { target in
-      try registry.fetch(core, to: target)
+      try registry.fetch(core, to: target, partials: downloads)
     }
     return try InstalledBundle(directory: URL(filePath: path(staged)))
   }

@@ -8,6 +8,7 @@ public import Foundation
 /// - `generations/<number>.json`: the indices before it, for `rollback`; `collectGarbage` forgets them.
 /// - `bundles/sha256-<digest of the zip>/`: the unpacked files.
 /// - `staging/`: installs under way; what a crash leaves there goes with the next install.
+/// - `downloads/`: beginnings of bundles whose download was interrupted; the next install goes on with them.
 ///
 /// Changes hold a lock on the store's folder, so processes wait for each other.
 public struct Store: Sendable {
@@ -18,6 +19,7 @@ public struct Store: Sendable {
   var indexFile: String { "\(home)/index.json" }
   var bundles: String { "\(home)/bundles" }
   var staging: String { "\(home)/staging" }
+  var downloads: String { "\(home)/downloads" }
 
   /// - Parameter home: the store's folder; made when something is installed.
   public init(home: String = Store.defaultHome(), program: SemanticVersion) {

@@ -9,7 +9,7 @@ extension Store {
   }
 
   /// What `registry` has newer: of every installed adapter, or of what `references` name, cores too.
-  public func updates(_ references: [Reference] = [], from registry: OCILayout) throws -> [Update] {
+  public func updates(_ references: [Reference] = [], from registry: BundleRegistry) throws -> [Update] {
     var installed: [String: Installed] = [:]
     for bundle in try list() where references.isEmpty ? bundle.kind == .adapter : true {
       if let known = installed[bundle.name], known.version > bundle.version { continue }
@@ -20,29 +20,33 @@ extension Store {
     var trust = try trust()
     for name in installed.keys.sorted() { trust = try learn(Reference(name), from: registry) }
     let yanked = trust
-    return try registry.list().reduce(into: [String: Update]()) { updates, offered in
-      guard let present = installed[offered.name], offered.version > present.version,
-        !yanked.isYanked(offered.identity),
-        references.isEmpty
-          ? VersionRequirement.any.admits(offered.version)
-          : references.contains(where: { $0.names(offered.name) && $0.requirement.admits(offered.version) }),
-        updates[offered.name].map({ $0.offered.version < offered.version }) ?? true
-      else { return }
-      updates[offered.name] = Update(installed: present, offered: offered)
-    }.values.sorted { $0.installed.name < $1.installed.name }
+    var updates: [Update] = []
+    for (name, present) in installed.sorted(by: { $0.key < $1.key }) {
+      let wanted = references.filter { $0.names(name) }
+      if !references.isEmpty, wanted.isEmpty { continue }
+      let versions = try registry.versions(of: Reference(name)).filter { _, version, _ in
+        version > present.version && !yanked.isYanked("\(name)@\(version)")
+          && (wanted.isEmpty
+            ? VersionRequirement.any.admits(version) : wanted.contains { $0.requirement.admits(version) })
+      }
+      guard let newest = versions.max(by: { $0.version < $1.version }), let offered = try registry.artifact(newest.tag)
+      else { continue }
+      updates.append(Update(installed: present, offered: offered))
+    }
+    return updates
   }
 
   /// Installs the newer version in place of the older one, in one step; `rollback` brings the older one back.
   @discardableResult
   public func update(
-    _ update: Update, from registry: OCILayout, dialogue: TrustDialogue = .silent, proof: Proof = { _, _ in }
+    _ update: Update, from registry: BundleRegistry, dialogue: TrustDialogue = .silent, proof: Proof = { _, _ in }
   ) throws -> Installed {
     let manifest = try registry.manifest(of: update.offered)
     return try transaction(dialogue) { transaction in
       let digest = update.offered.bundle.digest
       let added = try transaction.add(manifest, digest: digest, from: registry.source, cores: registry, proof) {
         target in
-        try registry.fetch(update.offered, to: target)
+        try registry.fetch(update.offered, to: target, partials: downloads)
       }
       transaction.drop(update.installed)
       return added

@@ -138,34 +138,32 @@ extension Store {
   ///
   /// Written down at once, so that what was read once cannot be withheld later.
   /// - Returns: whom this store's user trusts, afterwards.
-  func learn(_ reference: Reference, from registry: OCILayout) throws -> Trust {
+  func learn(_ reference: Reference, from registry: BundleRegistry) throws -> Trust {
     let known = try trust()
-    let publishers = Set(
-      try registry.list().filter { reference.names($0.name) }.map {
-        String($0.name.prefix { $0 != "/" })
-      })
-    var learnt = known
-    for publisher in publishers where known.publishers[publisher]?.signs == true {
-      if let signed = try registry.statements(of: publisher) { try learnt.learn(signed) }
+    // Names alone are asked for; without a publisher, those of everybody who has such a bundle.
+    let publishers =
+      try reference.publisher.map { [$0] }
+      ?? registry.versions(of: reference).map { String($0.name.prefix { $0 != "/" }) }
+    var shown: [Statements.Signed] = []
+    for publisher in Set(publishers).sorted() where known.publishers[publisher]?.signs == true {
+      if let signed = try registry.statements(of: publisher) { shown.append(signed) }
     }
+    var learnt = known
+    for signed in shown { try learnt.learn(signed) }
     guard learnt != known else { return known }
     return try changeTrust { trust in
-      for publisher in publishers where trust.publishers[publisher]?.signs == true {
-        if let signed = try registry.statements(of: publisher) { try trust.learn(signed) }
-      }
+      for signed in shown { try trust.learn(signed) }
       return trust
     }
   }
 }
 
-extension OCILayout {
+extension BundleRegistry {
   /// What a publisher says in this registry; nil when nothing.
   public func statements(of publisher: String) throws -> Statements.Signed? {
-    guard let entry = try readIndex().manifests.first(where: { isStatements($0, of: publisher) })
-    else { return nil }
-    let path = try blobPath(entry.digest)
-    let image = try OCI.decode(
-      OCI.Image.self, read(.init(digest: entry.digest, size: entry.size)), at: path)
+    guard let data = try storage.statements(of: publisher) else { return nil }
+    let path = "\(path), statements of \(publisher)"
+    let image = try OCI.decode(OCI.Image.self, data, at: path)
     guard image.config.mediaType == OCI.statementsType, image.layers.count == 1,
       image.layers[0].mediaType == OCI.signatureType
     else {
@@ -173,9 +171,9 @@ extension OCILayout {
         .corrupt, at: path, "The statements of \(publisher) have not exactly one signature.",
         remedy: "Publish them anew with `codi yank`.")
     }
-    let data = try read(.init(digest: image.config.digest, size: image.config.size))
-    let signature = try read(.init(digest: image.layers[0].digest, size: image.layers[0].size))
-    let signed = try Statements.Signed(data, signature: signature, at: path)
+    let stated = try storage.read(image.config.blob, in: publisher)
+    let signature = try storage.read(image.layers[0].blob, in: publisher)
+    let signed = try Statements.Signed(stated, signature: signature, at: path)
     guard signed.statements.publisher == publisher else {
       throw RegistryError(
         .corrupt, at: path,
@@ -189,36 +187,23 @@ extension OCILayout {
   /// - Throws: `conflict` unless their number is higher than the one shown.
   public func publish(_ signed: Statements.Signed) throws {
     let publisher = signed.statements.publisher
-    try Disk.withLock(on: path) {
-      if let shown = try statements(of: publisher)?.statements,
-        shown.number >= signed.statements.number
-      {
+    let signature = Data(signed.signature.file.utf8)
+    let blobs = [signed.data, signature].map { Artifact.Blob(digest: OCI.digest(of: $0), size: $0.count) }
+    let image = OCI.Image(
+      artifactType: OCI.statementsType,
+      config: .init(mediaType: OCI.statementsType, digest: blobs[0].digest, size: blobs[0].size),
+      layers: [.init(mediaType: OCI.signatureType, digest: blobs[1].digest, size: blobs[1].size)],
+      annotations: [OCI.Annotation.title: publisher])
+    let publication = Publication(
+      tag: Tag(publisher, Tag.statements), type: OCI.statementsType, document: try OCI.encode(image),
+      blobs: [(blobs[0], .data(signed.data)), (blobs[1], .data(signature))])
+    try put(publication) { _ in
+      if let shown = try statements(of: publisher)?.statements, shown.number >= signed.statements.number {
         throw RegistryError(
           .conflict, at: path,
           "It shows the statements \(shown.number) of \(publisher); these are \(signed.statements.number).",
           remedy: "Start from those that are shown.")
       }
-      let config = try addBlob(signed.data)
-      let layer = try addBlob(Data(signed.signature.file.utf8))
-      let image = OCI.Image(
-        artifactType: OCI.statementsType,
-        config: .init(mediaType: OCI.statementsType, digest: config.digest, size: config.size),
-        layers: [.init(mediaType: OCI.signatureType, digest: layer.digest, size: layer.size)],
-        annotations: [OCI.Annotation.title: publisher])
-      let document = try addBlob(OCI.encode(image))
-      var index = try readIndex()
-      index.manifests.removeAll { isStatements($0, of: publisher) }
-      index.manifests.append(
-        OCI.Descriptor(
-          mediaType: OCI.manifestType, digest: document.digest, size: document.size,
-          annotations: [OCI.Annotation.reference: "\(publisher):statements"],
-          artifactType: OCI.statementsType))
-      try writeSorted(&index)
     }
-  }
-
-  private func isStatements(_ entry: OCI.Descriptor, of publisher: String) -> Bool {
-    entry.artifactType == OCI.statementsType
-      && entry.annotations?[OCI.Annotation.reference] == "\(publisher):statements"
   }
 }

@@ -114,7 +114,7 @@ struct Bench: AsyncParsableCommand {
       }
       let converters = [try converter(true), try converter(false)]
       for converter in converters { _ = try converter.convert(picture, digest: [0]) }
-      func seconds(_ converter: Converter) throws -> Double {
+      @Compute func seconds(_ converter: Converter) throws -> Double {
         let start = ContinuousClock.now
         _ = try converter.convert(picture, digest: [0])
         return (ContinuousClock.now - start) / .seconds(1)

@@ -25,7 +25,7 @@ struct Doctor: ParsableCommand {
     processor(tell)
     isolation(tell)
     store(tell)
-    if let layout = try? Locations.registry(nil) {
+    if let layout = try? Locations.embedded() {
       tell("registry", layout.path, nil, [:])
     } else {
       tell("registry", "none came with this program", "Reinstall with make install, or set CODI_REGISTRY.", [:])

@@ -8,7 +8,7 @@ struct Info: ParsableCommand {
     abstract: "Show a bundle's manifest: installed, in the registry, or a .codi file. Runs none of its code.")
 
   @Argument(help: "NAME[@VERSION], or the path of a .codi file.") var what: String
-  @Option(help: "Registry folder to look in when it is not installed.") var registry: String?
+  @OptionGroup var registry: RegistryOptions
   @OptionGroup var output: OutputOptions
 
   func run() throws {
@@ -34,7 +34,7 @@ struct Info: ParsableCommand {
       as RegistryError
       where error.code == .notFound
     {}
-    let layout = try Locations.registry(registry)
-    return try layout.manifest(of: try layout.resolve(reference))
+    let registry = try registry.open(quiet: output.quiet)
+    return try registry.manifest(of: try registry.resolve(reference))
   }
 }

@@ -11,7 +11,7 @@ struct Install: AsyncParsableCommand {
     discussion: "Examples: codi install super-resolution    codi install codi/photo@^0.1    codi install ./my.codi")
 
   @Argument(help: "NAME[@VERSION], or the path of a .codi file.") var what: [String]
-  @Option(help: "Registry folder to install from.") var registry: String?
+  @OptionGroup var registry: RegistryOptions
   @Flag(help: "Say yes where you would be asked about a bundle without a signature.") var acceptUnsigned = false
   @OptionGroup var output: OutputOptions
 
@@ -19,6 +19,7 @@ struct Install: AsyncParsableCommand {
     for reference in what {
       let start = ContinuousClock.now
       let (registry, store, acceptUnsigned) = (registry, Locations.store, acceptUnsigned)
+      let quiet = output.quiet
       let installed = try await Compute.run { () throws in
         let dialogue = TrustDialogue.terminal(acceptUnsigned: acceptUnsigned)
         if reference.hasSuffix(".codi") {
@@ -26,10 +27,10 @@ struct Install: AsyncParsableCommand {
             throw Exit.Failure(exit: .notFound, description: "\(reference): There is no such file. Check the path.")
           }
           return try store.install(
-            file: reference, coresFrom: try? Locations.registry(registry), dialogue: dialogue, proof: Proof.check)
+            file: reference, coresFrom: try? registry.open(quiet: quiet), dialogue: dialogue, proof: Proof.check)
         }
         return try store.install(
-          try Reference(reference), from: try Locations.registry(registry), dialogue: dialogue, proof: Proof.check)
+          try Reference(reference), from: try registry.open(quiet: quiet), dialogue: dialogue, proof: Proof.check)
       }
       let seconds = (ContinuousClock.now - start) / .seconds(1)
       output.report(

@@ -3,15 +3,16 @@ import Bundles
 import Registry
 
 struct List: ParsableCommand {
-  static let configuration = CommandConfiguration(abstract: "List what is installed, or what a registry offers.")
+  static let configuration = CommandConfiguration(
+    abstract: "List what is installed, or, with --registry, what that offers.")
 
   @Flag(help: "List the registry instead of the store.") var available = false
-  @Option(help: "Registry folder to list; implies --available.") var registry: String?
+  @OptionGroup var registry: RegistryOptions
   @OptionGroup var output: OutputOptions
 
   func run() throws {
-    if available || registry != nil {
-      for artifact in try Locations.registry(registry).list() {
+    if available || registry.registry != nil {
+      for artifact in try registry.open(quiet: output.quiet).list() {
         output.emit(
           [
             "name": artifact.name, "version": "\(artifact.version)", "kind": artifact.kind.rawValue,

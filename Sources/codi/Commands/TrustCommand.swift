@@ -69,12 +69,14 @@ struct TrustCommand: ParsableCommand {
           description: "Write codi trust add PUBLISHER KEY, or PUBLISHER --unsigned POLICY, or "
             + "--registry PLACE --unsigned POLICY.")
       }
+      // A configured name stands for its address here too.
+      let place = try registry.map { try Locations.address($0) } ?? ""
       try Locations.store.changeTrust { trust in
         if let publisher {
           if let key { try trust.add(key, to: publisher, inProcess: inProcess) }
           if let policy { try trust.setUnsigned(policy, publisher: publisher) }
-        } else if let registry, let policy {
-          trust.setUnsigned(policy, registry: registry)
+        } else if registry != nil, let policy {
+          trust.setUnsigned(policy, registry: place)
         }
       }
       let who = publisher ?? "registry \(registry ?? "")"

@@ -9,20 +9,20 @@ struct Update: AsyncParsableCommand {
     abstract: "Replace installed adapters by the newest versions; codi rollback undoes it.")
 
   @Argument(help: "NAME[@VERSIONS]; all adapters if left out.") var what: [String] = []
-  @Option(help: "Registry folder to look in.") var registry: String?
+  @OptionGroup var registry: RegistryOptions
   @Flag(help: "Say what would be updated, and change nothing.") var dryRun = false
   @Flag(help: "Say yes where you would be asked about a bundle without a signature.") var acceptUnsigned = false
   @OptionGroup var output: OutputOptions
 
   func run() async throws {
-    let (store, layout) = (Locations.store, try Locations.registry(registry))
+    let (store, registry) = (Locations.store, try registry.open(quiet: output.quiet))
     let acceptUnsigned = acceptUnsigned
-    let updates = try store.updates(try what.map { try Reference($0) }, from: layout)
+    let updates = try store.updates(try what.map { try Reference($0) }, from: registry)
     for update in updates {
       if !dryRun {
         try await Compute.run { () throws in
           _ = try store.update(
-            update, from: layout, dialogue: .terminal(acceptUnsigned: acceptUnsigned), proof: Proof.check)
+            update, from: registry, dialogue: .terminal(acceptUnsigned: acceptUnsigned), proof: Proof.check)
         }
       }
       output.emit(

@@ -13,7 +13,8 @@ struct Yank: ParsableCommand {
 
   @Argument(help: "NAME@VERSION in full, all of one publisher; none to renew the expiry only.")
   var bundle: [String] = []
-  @Option(help: "The registry's folder.") var registry: String
+  @Option(help: "The registry: a folder, oci://…, or a configured name.") var registry: String
+  @OptionGroup var network: NetworkOptions
   @Option(help: "Your secret key: a name that codi keys list shows, or a .key file.") var key: String
   @Option(help: "Why, in one sentence, for whoever wants to install it.") var reason =
     "No reason was given."
@@ -26,7 +27,7 @@ struct Yank: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func run() throws {
-    let layout = try OCILayout(path: registry)
+    let shelf = try Locations.registry(named: registry, network.network(quiet: output.quiet))
     let publishers = Set(
       bundle.map { String($0.prefix { $0 != "/" }) } + [publisher].compactMap { $0 })
     guard let publisher = publishers.first, publishers.count == 1 else {
@@ -35,20 +36,20 @@ struct Yank: ParsableCommand {
         description:
           "Name bundles of one publisher, like codi/super-resolution@1.0.0, or --publisher.")
     }
-    let published = Set(try layout.list().map(\.identity))
-    if let unknown = bundle.first(where: { !published.contains($0) }) {
-      throw Exit.Failure(
-        exit: .notFound,
-        description:
-          "\(unknown) is not published in \(registry). codi list --registry shows what is.")
+    for bundle in bundle {
+      guard try shelf.list(bundle).contains(where: { $0.identity == bundle }) else {
+        throw Exit.Failure(
+          exit: .notFound,
+          description: "\(bundle) is not published in \(registry). codi list --registry shows what is.")
+      }
     }
-    let shown = try layout.statements(of: publisher)?.statements
+    let shown = try shelf.statements(of: publisher)?.statements
     var yanked = shown?.yanked.filter { !bundle.contains($0.bundle) } ?? []
     if !undo { yanked += bundle.map { Statements.Yank(bundle: $0, reason: reason) } }
     let next = try Statements(
       publisher: publisher, number: (shown?.number ?? 0) + 1, expires: expires ?? shown?.expires,
       yanked: yanked)
-    if !dryRun { try layout.publish(try Statements.Signed(next, by: try KeyFiles.secret(key))) }
+    if !dryRun { try shelf.publish(try Statements.Signed(next, by: try KeyFiles.secret(key))) }
     output.emit(
       [
         "event": dryRun ? "would-state" : "stated", "publisher": publisher, "number": next.number,
