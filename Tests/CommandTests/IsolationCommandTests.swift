@@ -22,7 +22,7 @@ import Testing
     let outcome = try shop.codi("convert", folder, "--adapter", "enlarge", "--out", "out", "--json").expect(1)
     #expect(outcome.error.contains("p1.png") && outcome.error.contains(says), "\(outcome.error)")
     #expect(!outcome.error.contains("p0.png") && !outcome.error.contains("p2.png"), "\(outcome.error)")
-    #expect(shop.folder.names("out") == ["p0.png", "p2.png"])
+    #expect(shop.results("out") == ["p0.png", "p2.png"])
   }
 
   /// A task that enlarges four times by repeating grey, and attacks pictures of 13 columns: the second one.

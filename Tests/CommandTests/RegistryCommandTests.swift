@@ -115,11 +115,15 @@ import Testing
     #expect(try !sockets(["search", "--registry", "http://127.0.0.1:1/x"], 5, ["CODI_OFFLINE": "0"]).isEmpty)
   }
 
-  /// The calls that make or use sockets while a command runs.
+  /// The calls that make sockets, or name somebody to talk to, while a command runs. A pair of sockets without a name joins
+  /// the program and its plugin's process, and reaches nobody else.
   private func sockets(_ command: [String], _ code: Int32, _ environment: [String: String] = [:]) throws -> [String] {
     let trace = shop.folder("trace")
-    try shop.run(command, environment, under: [Self.strace, "-f", "-e", "trace=%network", "-o", trace]) { _ in }
-      .expect(code)
+    try shop.run(
+      command, environment,
+      under: [Self.strace, "-f", "-e", "trace=socket,connect,bind,listen,sendto,sendmsg", "-o", trace]
+    ) { _ in }
+    .expect(code)
     return try String(contentsOfFile: trace, encoding: .utf8).split(separator: "\n").map(String.init)
       .filter { !$0.contains("+++") && !$0.contains("---") }
   }

@@ -107,6 +107,18 @@ import Testing
     }
   }
 
+  @Test("a network leaves the number of threads as it was, with gradients too", arguments: [1, 2, 3])
+  func threadsStay(threads: Int) throws {
+    let unet = try randomCore(.golden)
+    try withThreads(threads) {
+      let level = [Schedule.cosineAngle.level(at: 0.5)]
+      _ = try withGradients {
+        try unet(pictures(2, 32, 32), level, precision: .f32).squaredError(to: pictures(2, 32, 32)).loss
+      }
+      #expect(Compute.threads == threads)
+    }
+  }
+
   @Test("a picture of the wrong size is refused with the multiple it needs")
   func size() throws {
     let error = #expect(throws: TensorError.self) {

@@ -27,7 +27,7 @@ import Testing
   private func chain(seed: UInt64 = 0, steps: Int = 1, stages: Int = 1) throws -> Chain {
     var options = Converter.Options()
     (options.steps, options.seed, options.precision) = (steps, seed, .f32)
-    let stage = Chain.Stage(try Toy.adapter(), digest: "sha256:toy") { _, _ in try Toy.plugin() }
+    let stage = Chain.Stage(try Toy.adapter(), digest: "sha256:toy") { try Toy.plugin($0, seed: $1) }
     return try Chain([Chain.Stage](repeating: stage, count: stages), options: options, program: "test")
   }
 

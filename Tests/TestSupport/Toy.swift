@@ -93,8 +93,9 @@ public enum Toy {
   }
 
   /// The task's plugin as the products have it.
-  public static func plugin() throws -> TaskPlugin {
-    try TaskPlugin(PluginLibrary(path: library, abi: 1, task: "super-resolution", halo: 40))
+  public static func plugin(_ values: [String: ParameterValue] = [:], seed: UInt64 = 0) throws -> TaskPlugin {
+    try TaskPlugin(
+      PluginLibrary(path: library, abi: 1, task: "super-resolution", halo: 40), parameters: values, seed: seed)
   }
 
   /// Random values also where training starts from zeros, so that every part does something; rounded as in a bundle.

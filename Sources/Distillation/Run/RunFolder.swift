@@ -33,22 +33,24 @@ public struct RunFolder: Sendable {
     url.appending(path: "sheets").appending(path: String(format: "%09d.png", samples))
   }
 
-  /// Keeps the folder for one training until the value is gone; a lock of the system's, so it ends with the process.
+  /// Keeps the folder for one training while `body` runs; the lock is the system's, so it ends with the process.
   /// - Throws: `TrainingError` when another process trains there.
-  func lock() throws(TrainingError) -> FileHandle {
-    let file = open(url.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard file >= 0 else {
+  func locked<R>(_ body: () throws -> R) throws -> R {
+    let folder = open(url.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard folder >= 0 else {
       throw TrainingError(
         .run, at: url.path, "The run folder cannot be locked: \(String(cString: strerror(errno))).",
         remedy: "Set CODI_RUNS to a folder that can be written.")
     }
-    let handle = FileHandle(fileDescriptor: file, closeOnDealloc: true)
-    guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
+    defer { close(folder) }
+    guard flock(folder, LOCK_EX | LOCK_NB) == 0 else {
       throw TrainingError(
         .run, at: url.path, "Another codi train is at work in this run folder.",
         remedy: "Wait for it, stop it, or name another run with --run NAME.")
     }
-    return handle
+    // A program that is just being started may still have a copy of the descriptor, so closing alone would not do.
+    defer { flock(folder, LOCK_UN) }
+    return try body()
   }
 
   /// Refuses to mix two recipes in one run; nothing is written.

@@ -58,8 +58,16 @@ public enum TrainingEnd: Sendable, Hashable { case finished, stopped }
     threads: ThreadCount = .all, step: (Int) throws -> Outcome, afterStep: () throws -> Void = {},
     sheet: () throws -> Bitmap?, shouldStop: () -> Bool, report: (TrainingProgress) -> Void
   ) throws -> TrainingEnd {
-    let lock = try folder.lock()
-    defer { withExtendedLifetime(lock) {} }
+    try folder.locked {
+      try runLocked(
+        threads: threads, step: step, afterStep: afterStep, sheet: sheet, shouldStop: shouldStop, report: report)
+    }
+  }
+
+  private func runLocked(
+    threads: ThreadCount, step: (Int) throws -> Outcome, afterStep: () throws -> Void,
+    sheet: () throws -> Bitmap?, shouldStop: () -> Bool, report: (TrainingProgress) -> Void
+  ) throws -> TrainingEnd {
     Checkpoint.removeStale(beside: folder.checkpoint)
     counters = Checkpoint.Progress()
     if folder.hasCheckpoint {

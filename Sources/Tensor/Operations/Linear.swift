@@ -1,7 +1,14 @@
+internal import CKernels
 internal import Copenblas
 
-/// OpenBLAS keeps to the calling thread: its own sharing out would change bits with the number of threads.
-private let oneThread: Void = openblas_set_num_threads(1)
+/// Keeps OpenBLAS to the calling thread: its own sharing out would change bits with the number of threads. Not with
+/// `openblas_set_num_threads`, which in the OpenMP build sets the number for everybody.
+private func onThisThread(_ body: () -> Void) {
+  let threads = ck_threads()
+  ck_set_threads(1)
+  body()
+  ck_set_threads(threads)
+}
 
 extension Tensor {
   /// `x Wᵀ + b`: `[B, K] → [B, N]` in float32, with `weight` `[N, K]` and `bias` `[N]`.
@@ -16,15 +23,16 @@ extension Tensor {
     }
     let (m, k, n) = (Int32(shape[0]), Int32(shape[1]), Int32(weight.shape[0]))
     var out = Tensor(uninitialised: [shape[0], weight.shape[0]], .f32)
-    _ = oneThread
     let (x0, w0, y0, b0) = (self, weight.value, out, bias.value)
     // One product a row, so that a sample has the same bits alone and in a batch.
     parallel(shape[0], cost: shape[1] * weight.shape[0]) { rows in
-      for row in rows {
-        let y = y0.floatPointer + row * Int(n)
-        y.update(from: b0.floatPointer, count: Int(n))
-        cblas_sgemv(
-          CblasRowMajor, CblasNoTrans, n, k, 1, w0.floatPointer, k, x0.floatPointer + row * Int(k), 1, 1, y, 1)
+      onThisThread {
+        for row in rows {
+          let y = y0.floatPointer + row * Int(n)
+          y.update(from: b0.floatPointer, count: Int(n))
+          cblas_sgemv(
+            CblasRowMajor, CblasNoTrans, n, k, 1, w0.floatPointer, k, x0.floatPointer + row * Int(k), 1, 1, y, 1)
+        }
       }
     }
     guard let tape = Tape.current else { return out }
@@ -34,18 +42,21 @@ extension Tensor {
     tape.record(&out) { (g: Tensor) throws(TensorError) in
       if let weightSlot {
         let dw = Tensor(uninitialised: w.shape, .f32)
-        cblas_sgemm(
-          CblasRowMajor, CblasTrans, CblasNoTrans, n, k, m, 1, g.floatPointer, n, x.floatPointer, k, 0, dw.floatPointer,
-          k)
+        onThisThread {
+          cblas_sgemm(
+            CblasRowMajor, CblasTrans, CblasNoTrans, n, k, m, 1, g.floatPointer, n, x.floatPointer, k, 0,
+            dw.floatPointer, k)
+        }
         try weightSlot.add(dw)
       }
       if let biasSlot { try biasSlot.add(g.summedRows()) }
       if let inSlot {
         let dx = Tensor(uninitialised: x.shape, .f32)
-        cblas_sgemm(
-          CblasRowMajor, CblasNoTrans, CblasNoTrans, m, k, n, 1, g.floatPointer, n, w.floatPointer, k, 0,
-          dx.floatPointer,
-          k)
+        onThisThread {
+          cblas_sgemm(
+            CblasRowMajor, CblasNoTrans, CblasNoTrans, m, k, n, 1, g.floatPointer, n, w.floatPointer, k, 0,
+            dx.floatPointer, k)
+        }
         try inSlot.add(dx)
       }
     }
