@@ -16,7 +16,7 @@ public struct Converter: Sendable {
     public var seed: UInt64 = 0
     public var precision = DType.bf16
     /// Largest side of a region in output pixels.
-    public var region = 256
+    public var region = 384
     /// Pixels shared by neighbouring regions.
     public var overlap = 32
     public init() {}

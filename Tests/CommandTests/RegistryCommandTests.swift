@@ -121,7 +121,7 @@ import Testing
     let trace = shop.folder("trace")
     try shop.run(
       command, environment,
-      under: [Self.strace, "-f", "-e", "trace=socket,connect,bind,listen,sendto,sendmsg", "-o", trace]
+      under: [Self.strace, "-f", "-e", "trace=socket,connect,bind,listen", "-o", trace]
     ) { _ in }
     .expect(code)
     return try String(contentsOfFile: trace, encoding: .utf8).split(separator: "\n").map(String.init)

@@ -17,21 +17,32 @@ public final class Journal: Sendable {
   /// - Throws: `ConversionError`, `busy` when another process works with it, `journal` when it cannot be read or made.
   public init(path: String, waiting: Double = 0) throws(ConversionError) {
     self.path = path
-    database = try Self.guarding(path) {
-      var configuration = Configuration()
-      configuration.busyMode = waiting > 0 ? .timeout(waiting) : .immediateError
-      configuration.prepareDatabase { database in
-        // An exclusive lock needs no shared memory, so this works on network file systems too; it goes with the process.
-        for setting in ["locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"] {
-          try database.execute(sql: "PRAGMA \(setting)")
-        }
+    let end = ContinuousClock.now + .seconds(waiting)
+    while true {
+      do {
+        database = try Self.guarding(path) { try Self.open(path) }
+        return
+      } catch  where error.code == .busy && ContinuousClock.now < end {
+        // SQLite's own waiting covers neither changes of the journal mode nor recovery.
+        usleep(50_000)
       }
-      let queue = try DatabaseQueue(path: path, configuration: configuration)
-      try Self.migrator.migrate(queue)
-      // A process that only read would share: writing takes the lock.
-      try queue.write { try $0.execute(sql: "UPDATE item SET attempts = attempts WHERE 0") }
-      return queue
     }
+  }
+
+  private static func open(_ path: String) throws -> DatabaseQueue {
+    var configuration = Configuration()
+    configuration.busyMode = .immediateError
+    configuration.prepareDatabase { database in
+      // An exclusive lock needs no shared memory, so this works on network file systems too; it goes with the process.
+      for setting in ["locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"] {
+        try database.execute(sql: "PRAGMA \(setting)")
+      }
+    }
+    let queue = try DatabaseQueue(path: path, configuration: configuration)
+    try migrator.migrate(queue)
+    // A process that only read would share: writing takes the lock.
+    try queue.write { try $0.execute(sql: "UPDATE item SET attempts = attempts WHERE 0") }
+    return queue
   }
 
   /// A journal in memory, gone with its last reference.
