@@ -54,6 +54,7 @@ final class Authorization: Sendable {
   private static func token(_ response: HTTPResponse, at realm: String) throws(RegistryError) -> String {
     struct Answer: Decodable {
       var token: String?
+      // swift-format-ignore: AlwaysUseLowerCamelCase
       var access_token: String?  // OAuth 2's name for the same
     }
     guard response.status == 200 else {

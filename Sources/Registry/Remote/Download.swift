@@ -55,6 +55,7 @@ struct Download {
     defer { _ = try? state.hash.finish() }
     state.hash.advance(to: written)
     while state.written < blob.size || blob.size == 0 {
+      // swift-format-ignore: OnlyOneTrailingClosureArgument
       let response = try client.send(
         sink: { (head, bytes) throws(RegistryError) in
           try take(bytes, head, state)
