@@ -14,6 +14,8 @@ public struct Chain: Sendable {
     /// What identifies the adapter beyond its version: the digest of its bundle.
     let digest: String
     let values: [String: ParameterValue]
+    /// Sides of a result over those of its input.
+    var scale: Int { max(1, adapter.manifest.geometry?.scale ?? 1) }
     let plugin: @Sendable ([String: ParameterValue], UInt64) throws -> TaskPlugin
 
     /// - Parameter plugin: starts the adapter's plugin with these values and this seed.

@@ -44,7 +44,8 @@ extension Job {
       for (stage, converter) in try chain.converters(agenda.settings[work.settings]).enumerated() {
         let cut = try converter.plan(width: size.width, height: size.height)
         size = try converter.plugin.outputSize(width: size.width, height: size.height)
-        loads[stage].add(cut, steps: converter.steps, outputPixels: size.width * size.height)
+        let inRows = chain.stages.count == 1 && Self.isLarge(resultPixels: size.width * size.height)
+        loads[stage].add(cut, steps: converter.steps, outputPixels: size.width * size.height, inRows: inRows)
       }
     }
     guard let first = agenda.settings.first, let shapes = Optional(loads.compactMap(\.shape)),
@@ -59,19 +60,21 @@ extension Job {
     estimate.seconds *= scale
     estimate.regions = Int((Double(estimate.regions) * scale).rounded())
     // What the rehearsal took includes the program, the weights and one region's activations.
-    let largest = loads.map(\.largest).max() ?? 0
-    estimate.bytes =
-      Self.peakMemory + largest * (Self.bytesPerPixel + max(0, options.jobs - 3) * Self.bytesPerWaitingPixel)
+    let waiting = max(0, options.jobs - 3) * (loads.map(\.largest).max() ?? 0) * Self.bytesPerWaitingPixel
+    estimate.bytes = Self.peakMemory + Self.bytesBeside + (loads.map(\.bytes).max() ?? 0) + waiting
     return estimate
   }
 
   private struct Load {
     var regions = 0, evaluatedPixels = 0, outputPixels = 0
-    var largest = 0
+    /// Pixels of the largest picture, and what the most demanding one takes.
+    var largest = 0, bytes = 0
     /// A region of the largest picture.
     var shape: (width: Int, height: Int)?
 
-    mutating func add(_ cut: RegionPlan, steps: Int, outputPixels: Int) {
+    mutating func add(_ cut: RegionPlan, steps: Int, outputPixels: Int, inRows: Bool) {
+      bytes = max(
+        bytes, inRows ? cut.width * (bytesPerColumn + steps * bytesPerColumnAndStep) : outputPixels * bytesPerPixel)
       regions += cut.count
       evaluatedPixels += cut.count * cut.regionWidth * cut.regionHeight * steps
       self.outputPixels += outputPixels
@@ -84,9 +87,9 @@ extension Job {
   /// Another picture that waits for its turn or is being encoded.
   private static let bytesPerWaitingPixel = 3 * 4
 
-  /// Float32 of three channels for each pixel of the largest picture: condition, noise, z, sum, output, two estimates and
-  /// the next z; the picture before it is being encoded, and the next input waits.
-  private static let bytesPerPixel = 3 * 4 * 11
+  /// Decoders, encoders and the rows of regions under way, in bytes. This and the three below were fitted to the peak
+  /// memory (`/usr/bin/time -v`) of results of 1.4, 12 and 25 megapixels in one step.
+  private static let bytesBeside = 90 << 20
 
   /// The most this process has held so far, in bytes.
   private static var peakMemory: Int {
@@ -100,6 +103,11 @@ extension Job {
     #endif
   }
 }
+
+/// For each pixel of a result that is in memory as a whole: float32 in the network's hands and being encoded.
+private let bytesPerPixel = 40
+/// For each column of a result that is made in rows: what is read and written, and what each step keeps.
+private let (bytesPerColumn, bytesPerColumnAndStep) = (64_000, 40_000)
 
 extension Converter {
   /// Seconds of one network evaluation for each pixel of a region of this size, and seconds of everything else for each

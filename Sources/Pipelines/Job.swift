@@ -175,9 +175,9 @@ extension Job {
     var timing = ItemTiming()
     record.inputStamp = Stamp(of: item.input)
     let made =
-      try await isLarge(item)
-      ? convertInRows(item, settings, &record, &timing, progress, shouldStop)
-      : convertAtOnce(item, settings, &record, &timing, progress, shouldStop)
+      try isLarge(item)
+      ? await convertInRows(item, settings, &record, &timing, progress, shouldStop)
+      : await convertAtOnce(item, settings, &record, &timing, progress, shouldStop)
     // The journal comes first: a file that gets its name without an entry could not be told from somebody else's.
     let result = ItemRecord.Result(
       digest: made.digest, stamp: Stamp(size: made.file.size, time: made.file.time), width: made.width,
@@ -196,18 +196,16 @@ extension Job {
     let width, height: Int
   }
 
-  /// Pixels of a result from which a picture is converted in rows: decoding and encoding no longer overlap with another
-  /// picture's network, which matters little there, and memory no longer grows with the height.
-  private static let largeResult = 1 << 24
-
-  @Compute private func isLarge(_ item: JobItem) throws -> Bool {
-    guard chain.stages.count == 1, let converter = try chain.converters(chain.settings(item.choices)).first else {
-      return false
-    }
+  /// Whether a picture is converted in rows: decoding and encoding then no longer overlap with another picture's network,
+  /// which matters little there, and memory no longer grows with the height. Judged without the plugin and the compute
+  /// thread, which are busy with another picture.
+  private func isLarge(_ item: JobItem) throws -> Bool {
+    guard chain.stages.count == 1 else { return false }
     let header = try probe(item.input)
-    let size = try converter.plugin.outputSize(width: header.width, height: header.height)
-    return size.width * size.height >= Self.largeResult
+    return Self.isLarge(resultPixels: header.width * header.height * chain.stages[0].scale * chain.stages[0].scale)
   }
+
+  static func isLarge(resultPixels: Int) -> Bool { resultPixels >= 1 << 24 }
 
   /// Decodes, converts and encodes, each on a thread of its own, so that other pictures can be at the other steps.
   private func convertAtOnce(
