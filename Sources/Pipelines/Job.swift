@@ -98,7 +98,7 @@ public struct Job: Sendable {
 
   /// Removes what writers that were killed left in the folders for results.
   private func sweep() {
-    for folder in Set(plan.items.map { ($0.output as NSString).deletingLastPathComponent }) {
+    for folder in Set(plan.items.map { PathText.folder(of: $0.output) }) {
       StagedFile.sweep(folder.isEmpty ? "." : folder)
     }
   }

@@ -99,7 +99,7 @@ public struct Report: Sendable {
     let (input, output) = (try readBitmap(item.input), try readBitmap(item.output))
     let cut = Cut(input, output, side: side)
     let (before, after) = (try uri(cut.before, side), try uri(cut.after, side))
-    let name = escaped((item.output as NSString).lastPathComponent)
+    let name = escaped(PathText.name(of: item.output))
     let kind = output.width > input.width ? "bicubic" : "before"
     let parts = timing.map {
       "decode \(time($0.decode)), network \(time($0.network)), encode \(time($0.encode))"

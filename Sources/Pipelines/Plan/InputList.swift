@@ -1,3 +1,4 @@
+internal import Bundles
 public import Foundation
 
 /// Finds the pictures behind what a user names: files, folders, patterns and lists.
@@ -119,7 +120,7 @@ public enum InputList {
     return lstat(path, &status) == 0 ? false : nil
   }
 
-  static func suffix(_ name: String) -> String { (name as NSString).pathExtension.lowercased() }
+  static func suffix(_ name: String) -> String { PathText.suffix(of: name).lowercased() }
 }
 
 /// The path with every link and dot resolved; `nil` for what does not exist.

@@ -1,3 +1,4 @@
+internal import Bundles
 internal import Foundation
 public import Imaging
 
@@ -68,21 +69,21 @@ public struct JobPlan: Sendable, Hashable {
     let inside = folder.hasSuffix("/") ? folder : "\(folder)/"
     guard !item.output.hasPrefix(inside) else { return String(item.output.dropFirst(inside.count)) }
     return item.output.hasPrefix("/")
-      ? item.output : (FileManager.default.currentDirectoryPath as NSString).appendingPathComponent(item.output)
+      ? item.output : PathText.join(FileManager.default.currentDirectoryPath, item.output)
   }
 
   private static func output(
     of input: InputItem, _ number: Int, _ folder: String, _ naming: Naming
   ) throws(ConversionError) -> String {
-    let file = (input.path as NSString).lastPathComponent as NSString
+    let ending = PathText.suffix(of: input.path)
     let suffix =
-      naming.format?.rawValue ?? (suffixes.contains(file.pathExtension.lowercased()) ? file.pathExtension : "png")
+      naming.format?.rawValue ?? (suffixes.contains(ending.lowercased()) ? ending : "png")
     let name =
       input.out
       ?? naming.template.name { field in
         switch field {
         case .folder: input.folder
-        case .stem: file.deletingPathExtension
+        case .stem: PathText.stem(of: input.path)
         case .ext: suffix
         case .adapter: naming.adapter
         case .seed: "\(input.choices.seed ?? naming.seed)"
@@ -95,7 +96,7 @@ public struct JobPlan: Sendable, Hashable {
         .options, at: name, "The result of \(input.path) would have a name that says no format.",
         remedy: "End names in .{ext}, .png, .jpg, .webp or .tif.")
     }
-    return name.hasPrefix("/") ? name : (folder as NSString).appendingPathComponent(name)
+    return name.hasPrefix("/") ? name : PathText.join(folder, name)
   }
 
   /// Where inputs really lie, so that `a/../a`, symbolic links to files and linked folders are seen through.
@@ -121,7 +122,7 @@ public struct JobPlan: Sendable, Hashable {
 
     /// The path with its folder resolved; a link at its end is a file of its own.
     private mutating func place(_ path: String) -> String {
-      let folder = (path as NSString).deletingLastPathComponent
+      let folder = PathText.folder(of: path)
       let real: String?
       if let known = folders[folder] {
         real = known
@@ -130,7 +131,7 @@ public struct JobPlan: Sendable, Hashable {
         folders[folder] = real
       }
       guard let real else { return path }
-      return (real as NSString).appendingPathComponent((path as NSString).lastPathComponent)
+      return PathText.join(real, PathText.name(of: path))
     }
   }
 }

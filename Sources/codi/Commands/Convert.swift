@@ -241,7 +241,7 @@ struct Convert: AsyncParsableCommand {
 
   private func makeFolders(_ plan: JobPlan) throws {
     let remedy = "Choose a folder that can be written."
-    for folder in Set([out] + plan.items.map { ($0.output as NSString).deletingLastPathComponent }) {
+    for folder in Set([out] + plan.items.map { PathText.folder(of: $0.output) }) {
       do { try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true) } catch {
         throw ConversionError(
           .outputFolder, at: folder, "The folder cannot be made: \(error.localizedDescription)", remedy: remedy)
