@@ -15,6 +15,7 @@ import Foundation
     ])
 
   static func main() async {
+    StandardStreams.occupy()
     Startup.useOneQuietThreadPool()
     Interruption.install()
     do {
@@ -24,6 +25,7 @@ import Foundation
       } else {
         try command.run()
       }
+      if StandardStreams.answersAreLost { throw Exit.Code(.badInput) }
     } catch {
       Exit.report(error)
     }

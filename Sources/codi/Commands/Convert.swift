@@ -106,7 +106,7 @@ struct Convert: AsyncParsableCommand {
       },
       progress: { progress in
         bar.show(progress.fraction, "\(progress.finished)/\(progress.items)\(Self.words(progress.left))")
-      }, shouldStop: { Interruption.isRequested })
+      }, shouldStop: { Interruption.isRequested || StandardStreams.answersAreLost })
     bar.finish()
     if !output.json {
       let seconds = String(format: "%.1f", (ContinuousClock.now - start) / .seconds(1))
@@ -123,6 +123,7 @@ struct Convert: AsyncParsableCommand {
       // Each share has its page as it has its journal.
       try page.withLock { try $0?.write(to: JournalFiles(main: report).path(of: job.options.share)) }
     }
+    if StandardStreams.answersAreLost { throw Exit.Code(.badInput) }
     if Interruption.isRequested && result.remaining > 0 { throw Exit.Code(Interruption.exit) }
     if !result.failures.isEmpty { throw Exit.Code(.someFailed) }
   }
