@@ -151,18 +151,10 @@ struct Convert: AsyncParsableCommand {
     if !named.isEmpty { found += try InputList.find(named, excluding: out) }
     if paths.contains("-") {
       found += try InputList.find(
-        InputList.names(in: FileHandle.standardInput.readDataToEndOfFile()), excluding: out, isList: true)
+        InputList.names(in: try StandardStreams.list()), excluding: out, isList: true)
     }
     if let items {
-      let data: Data
-      do {
-        data =
-          items == "-"
-          ? FileHandle.standardInput.readDataToEndOfFile() : try Data(contentsOf: URL(filePath: items))
-      } catch {
-        throw Exit.Failure(
-          exit: .notFound, description: "--items \(items): The file cannot be read: \(error.localizedDescription)")
-      }
+      let data = try StandardStreams.list(at: items == "-" ? nil : items)
       found += try InputItem.parse(ndjson: data, source: items == "-" ? "stdin" : items)
     }
     guard !found.isEmpty else {
