@@ -1,3 +1,4 @@
+internal import Bundles
 public import Foundation
 
 /// One picture that the user named, with what is said for it alone.
@@ -29,13 +30,28 @@ extension InputItem {
     var items: [InputItem] = []
     for (number, line) in data.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
       guard line.contains(where: { !" \t\r".utf8.contains($0) }) else { continue }
-      do { items.append(try JSONDecoder().decode(Line.self, from: Data(line)).item) } catch {
+      let place = "\(source):\(number + 1)"
+      let item: InputItem
+      do { item = try JSONDecoder().decode(Line.self, from: Data(line)).item } catch {
         throw ConversionError(
-          .itemsFile, at: "\(source):\(number + 1)", "The line is not understood: \(Self.reason(error)).",
+          .itemsFile, at: place, "The line is not understood: \(Self.reason(error)).",
           remedy: "Write {\"path\": \"a.png\"} with out, seed, steps and parameters as you need them.")
       }
+      try item.checkPaths(at: place)
+      items.append(item)
     }
     return items
+  }
+
+  private func checkPaths(at place: String) throws(ConversionError) {
+    for (key, text) in [("path", path), ("out", out ?? "")] where text.utf8.contains(0) {
+      throw ConversionError(
+        .itemsFile, at: place, "\(key) holds a NUL, at which every file name ends.", remedy: "Leave it out.")
+    }
+    guard let out, !PathText.staysInside(out) else { return }
+    throw ConversionError(
+      .options, at: place, "out \(out.debugDescription) would leave the folder for results; nothing was converted.",
+      remedy: "Write a name relative to --out, without \"..\".")
   }
 
   private static func reason(_ error: any Error) -> String {

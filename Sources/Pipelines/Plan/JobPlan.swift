@@ -96,7 +96,13 @@ public struct JobPlan: Sendable, Hashable {
         .options, at: name, "The result of \(input.path) would have a name that says no format.",
         remedy: "End names in .{ext}, .png, .jpg, .webp or .tif.")
     }
-    return name.hasPrefix("/") ? name : PathText.join(folder, name)
+    // What fields stand for may hold "..", too: a picture may be called "...png".
+    guard PathText.staysInside(name) else {
+      throw ConversionError(
+        .options, at: name, "The result of \(input.path) would leave the folder for results; nothing was converted.",
+        remedy: "Write names relative to --out, without \"..\".")
+    }
+    return PathText.join(folder, name)
   }
 
   /// Where inputs really lie, so that `a/../a`, symbolic links to files and linked folders are seen through.
