@@ -32,11 +32,17 @@ public struct Job: Sendable {
     let start = ContinuousClock.now
     let agenda = try agenda()
     sweep()
+    // One share tells of what all have found.
+    let unusable = options.share.index == 0 ? plan.unusable : []
     events(
-      .started(items: agenda.todo.count + agenda.skipped.count, skipped: agenda.skipped.count, share: options.share))
+      .started(
+        items: agenda.todo.count + agenda.skipped.count + unusable.count, skipped: agenda.skipped.count,
+        share: options.share))
     for (number, reason) in agenda.skipped { events(.skipped(plan.items[number], reason)) }
     var result = JobResult()
     result.skipped = agenda.skipped.count
+    result.failures = unusable
+    for failure in unusable { events(.failed(failure.item, attempts: 0, reason: failure.reason)) }
     let total = agenda.todo.reduce(0) { $0 + weight($1) }
     let pace = Mutex(Pace(items: agenda.todo.count, total: total))
     let elapsed: @Sendable () -> Double = { (ContinuousClock.now - start) / .seconds(1) }
@@ -57,7 +63,7 @@ public struct Job: Sendable {
     // So many pictures are in memory at a time; the tasks end with the group.
     await withTaskGroup(of: Outcome.self) { group in
       var waiting = agenda.todo.makeIterator()
-      var isStopped = false
+      var isStopped = options.onError == .stop && !unusable.isEmpty
       func add() {
         guard !isStopped, !shouldStop(), let work = waiting.next() else { return }
         group.addTask { await convert(work) }
@@ -89,7 +95,7 @@ public struct Job: Sendable {
         add()
       }
     }
-    result.remaining = agenda.todo.count - result.converted - result.failures.count
+    result.remaining = agenda.todo.count - result.converted - (result.failures.count - unusable.count)
     events(.finished(result, seconds: elapsed()))
     return result
   }

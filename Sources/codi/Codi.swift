@@ -19,6 +19,7 @@ import Foundation
     Startup.useOneQuietThreadPool()
     Interruption.install()
     do {
+      try Startup.checkArguments()
       var command = try parseAsRoot()
       if var command = command as? any AsyncParsableCommand {
         try await command.run()

@@ -9,8 +9,10 @@ public struct InputItem: Sendable, Hashable {
   /// Where its result goes, instead of the name template; relative to the folder for results.
   public var out: String?
   public var choices = ItemChoices()
+  /// Why it will fail whatever is done: its name is no text, or it is a folder that cannot be read.
+  public var problem: String?
 
-  public init(path: String) { self.path = path }
+  public init(path: String, problem: String? = nil) { (self.path, self.problem) = (path, problem) }
 }
 
 /// What may be chosen for one picture alone; what is left out is the job's.

@@ -12,6 +12,8 @@ public struct JobItem: Sendable, Hashable {
 /// Everything a job will do, settled before the first conversion.
 public struct JobPlan: Sendable, Hashable {
   public let items: [JobItem]
+  /// What was found beside them and cannot be converted; such items have no result.
+  public let unusable: [JobResult.Failure]
   /// The folder for results.
   public let folder: String
 
@@ -33,11 +35,11 @@ public struct JobPlan: Sendable, Hashable {
   /// - Throws: `ConversionError` for two inputs that would become one output, for an output that would replace an input,
   ///   and for an output whose name says no format that can be written.
   public init(_ inputs: [InputItem], into folder: String, naming: Naming = Naming()) throws(ConversionError) {
-    var names = Places(inputs.map(\.path))
+    var names = Places(inputs.filter { $0.problem == nil }.map(\.path))
     var takenBy: [String: String] = [:]
     var items: [JobItem] = []
     items.reserveCapacity(inputs.count)
-    for (number, input) in inputs.enumerated() {
+    for (number, input) in inputs.enumerated() where input.problem == nil {
       let output = try Self.output(of: input, number, folder, naming)
       if let other = takenBy[output] {
         throw ConversionError(
@@ -54,6 +56,9 @@ public struct JobPlan: Sendable, Hashable {
       items.append(JobItem(input: input.path, output: output, choices: input.choices))
     }
     self.items = items
+    unusable = inputs.compactMap { input in
+      input.problem.map { .init(item: JobItem(input: input.path, output: ""), reason: $0) }
+    }
     self.folder = folder
   }
 

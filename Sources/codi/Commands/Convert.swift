@@ -150,8 +150,7 @@ struct Convert: AsyncParsableCommand {
     let named = paths.filter { $0 != "-" }
     if !named.isEmpty { found += try InputList.find(named, excluding: out) }
     if paths.contains("-") {
-      found += try InputList.find(
-        InputList.names(in: try StandardStreams.list()), excluding: out, isList: true)
+      found += try InputList.find(list: StandardStreams.list(), excluding: out)
     }
     if let items {
       let data = try StandardStreams.list(at: items == "-" ? nil : items)
@@ -215,6 +214,7 @@ struct Convert: AsyncParsableCommand {
 
   private func describe(_ job: Job) async throws {
     let estimate = try await job.estimate()
+    for failure in job.plan.unusable { output.say("codi: " + Self.named(failure.item, failure.reason)) }
     if output.json {
       for item in estimate.items {
         output.printLine(OutputOptions.line(["event": "planned", "input": item.input, "output": item.output]))

@@ -77,7 +77,8 @@ struct Keys: ParsableCommand {
       guard new != old.publicKey else {
         throw Exit.Failure(
           exit: .usage,
-          description: "--from and --to are the same key \(new.id). Make the next one with codi keys new, and name it in --to.")
+          description:
+            "--from and --to are the same key \(new.id). Make the next one with codi keys new, and name it in --to.")
       }
       let (file, signature) = try KeyRotation.sign(new, of: publisher, by: old)
       try file.write(to: URL(filePath: out), options: .atomic)
