@@ -86,7 +86,7 @@ enum Exit: Int32 {
   }
 
   private static func stop(_ code: Exit, _ message: String) -> Never {
-    StandardStreams.say("codi: \(message)\n")
+    StandardStreams.say("codi: \(message.printable(lines: true))\n")
     exit(code.rawValue)
   }
 }

@@ -130,7 +130,7 @@ struct Convert: AsyncParsableCommand {
 
   /// Reasons that name the file already need not do so twice.
   private static func named(_ item: JobItem, _ reason: String) -> String {
-    reason.hasPrefix(item.input) ? reason : "\(item.input): \(reason)"
+    (reason.hasPrefix(item.input) ? reason : "\(item.input): \(reason)").printable()
   }
 
   private static func words(_ left: ClosedRange<Double>?) -> String {
@@ -220,7 +220,7 @@ struct Convert: AsyncParsableCommand {
         output.printLine(OutputOptions.line(["event": "planned", "input": item.input, "output": item.output]))
       }
     } else {
-      for item in estimate.items { output.printLine("\(item.input) → \(item.output)") }
+      for item in estimate.items { output.printLine("\(item.input) → \(item.output)".printable()) }
     }
     output.emit(
       [

@@ -36,7 +36,7 @@ struct Verify: AsyncParsableCommand {
           text: "\(name) is sound, " + (bundle.signer.map { "signed by \($0.id)" } ?? "not signed"))
       } catch {
         failed = true
-        StandardStreams.say("codi: \(error)\n")
+        StandardStreams.say("codi: \("\(error)".printable(lines: true))\n")
         if output.json {
           output.printLine(OutputOptions.line(["event": "failed", "name": name, "reason": "\(error)"]))
         }
