@@ -104,6 +104,12 @@ enum Disk {
     try sync(directory: parent)
   }
 
+  /// Whether nothing has this name, for sure: what may not be looked at does not count as missing.
+  static func isMissing(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) != 0 && errno == ENOENT
+  }
+
   static func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }
 
   static func remove(_ path: String) { FileSystem.removeTree(path) }

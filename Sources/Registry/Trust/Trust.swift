@@ -191,7 +191,7 @@ public struct Trust: Codable, Hashable, Sendable {
 extension Trust {
   /// Reads the file; a missing one is the beginning.
   static func read(_ path: String) throws(RegistryError) -> Trust {
-    guard Disk.exists(path) else { return Trust() }
+    guard !Disk.isMissing(path) else { return Trust() }
     var trust = try OCI.decode(Trust.self, Disk.read(path, atMost: 64 << 20), at: path)
     guard trust.version == 1 else {
       throw RegistryError(
