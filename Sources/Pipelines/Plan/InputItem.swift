@@ -9,6 +9,8 @@ public struct InputItem: Sendable, Hashable {
   /// Where its result goes, instead of the name template; relative to the folder for results.
   public var out: String?
   public var choices = ItemChoices()
+  /// Whether it was come upon in a folder or by a pattern, and not named.
+  var isFound = false
   /// Why it will fail whatever is done: its name is no text, or it is a folder that cannot be read.
   public var problem: String?
 

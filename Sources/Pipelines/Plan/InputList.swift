@@ -104,7 +104,7 @@ public enum InputList {
         try walk(root, PathText.join(folder, entry.name), excluded, into: &items)
       } else if readable.contains(suffix(entry.name)), isFolder(file) != true {
         var item = InputItem(path: file)
-        item.folder = folder
+        (item.folder, item.isFound) = (folder, true)
         items.append(item)
       }
     }
@@ -148,7 +148,11 @@ public enum InputList {
     let pictures = paths.filter { readable.contains(suffix($0)) && isFolder($0) == false }
     // `**` looks into a folder that the next part looks into again.
     var seen: Set<String> = []
-    return pictures.map { InputItem(path: $0) } + problems.filter { seen.insert($0.path).inserted }
+    return pictures.map { path in
+      var item = InputItem(path: path)
+      item.isFound = true
+      return item
+    } + problems.filter { seen.insert($0.path).inserted }
   }
 
   /// `nil` for what does not exist; a link that leads nowhere counts as a file, so that it is named as broken.

@@ -69,6 +69,9 @@ struct Convert: AsyncParsableCommand {
     let template = try NameTemplate(name)
     let pictureFormat: PictureFormat? = try format.map { try choice($0, "--format") }
     var inputs = try find()
+    let journals = journal.map { JournalFiles(main: $0) } ?? JournalFiles(folder: out)
+    // Shares must all see the same list, and cannot read each other's journals.
+    if options.share.count == 1 { inputs = try journals.withoutResults(inputs, in: out) }
     if let limit { inputs = Array(inputs.prefix(try atLeast(1, limit, "--limit"))) }
 
     let chain = try await open()
@@ -78,7 +81,6 @@ struct Convert: AsyncParsableCommand {
     naming.adapter = manifests.map { $0.name.split(separator: "/").last.map(String.init) ?? $0.name }
       .joined(separator: "-")
     let plan = try JobPlan(inputs, into: out, naming: naming)
-    let journals = journal.map { JournalFiles(main: $0) } ?? JournalFiles(folder: out)
     if dryRun { return try await describe(Job(plan, chain, try journals.snapshot(), options: options)) }
 
     try makeFolders(plan)
