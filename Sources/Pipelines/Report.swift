@@ -43,6 +43,23 @@ public struct Report: Sendable {
     }
   }
 
+  /// Finds out before the work whether a page can be written there.
+  /// - Throws: `ConversionError` when it cannot.
+  public static func check(_ path: String) throws(ConversionError) {
+    var status = stat()
+    let isFolder = stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    var template = Array(PathText.join(PathText.folder(of: path), ".codi-report-XXXXXX").utf8CString)
+    let file = isFolder ? -1 : mkstemp(&template)
+    guard file >= 0 else {
+      throw ConversionError(
+        .outputFolder, at: path,
+        "The report cannot be written: \(isFolder ? "it is a folder" : String(cString: strerror(errno))); nothing was converted.",
+        remedy: "Name another file with --report.")
+    }
+    close(file)
+    unlink(template)
+  }
+
   /// Writes the page, complete or not at all.
   /// - Throws: `ConversionError` when the file cannot be written.
   public func write(to path: String) throws(ConversionError) {

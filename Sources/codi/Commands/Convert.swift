@@ -84,6 +84,7 @@ struct Convert: AsyncParsableCommand {
     if dryRun { return try await describe(Job(plan, chain, try journals.snapshot(), options: options)) }
 
     try makeFolders(plan)
+    if let report { try Report.check(report) }
     let journal = try journals.open(options.share, for: plan)
     defer { journal.close() }
     try await run(Job(plan, chain, journal, options: options), manifests)
