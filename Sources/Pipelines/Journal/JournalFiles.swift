@@ -76,9 +76,7 @@ public struct JournalFiles: Sendable, Hashable {
   public func snapshot() throws(ConversionError) -> Journal {
     let journal = try Journal()
     for path in [main] + shares().map(\.path) where FileManager.default.fileExists(atPath: path) {
-      let other = try Journal(path: path)
-      defer { other.close() }
-      try journal.absorb(other)
+      try Journal.look(at: path) { other throws(ConversionError) in try journal.absorb(other) }
     }
     return journal
   }
