@@ -7,6 +7,12 @@ public struct JobItem: Sendable, Hashable {
   public let input: String
   public let output: String
   public var choices = ItemChoices()
+  /// Where the choices are said, as `FILE:LINE`.
+  var place: String?
+
+  init(input: String, output: String, choices: ItemChoices = ItemChoices(), place: String? = nil) {
+    (self.input, self.output, self.choices, self.place) = (input, output, choices, place)
+  }
 }
 
 /// Everything a job will do, settled before the first conversion.
@@ -53,7 +59,7 @@ public struct JobPlan: Sendable, Hashable {
           remedy: "Choose another folder with --out.")
       }
       takenBy[output] = input.path
-      items.append(JobItem(input: input.path, output: output, choices: input.choices))
+      items.append(JobItem(input: input.path, output: output, choices: input.choices, place: input.place))
     }
     self.items = items
     unusable = inputs.compactMap { input in
