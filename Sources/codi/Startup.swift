@@ -21,11 +21,9 @@ enum Startup {
   static func useOneQuietThreadPool() {
     guard getenv("OMP_WAIT_POLICY") == nil else { return }
     setenv("OMP_WAIT_POLICY", "passive", 1)
-    var arguments: [UnsafeMutablePointer<CChar>?] = CommandLine.arguments.map { strdup($0) }
-    arguments.append(nil)
     // The real path keeps the program's name in process lists.
     let path = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? "/proc/self/exe"
-    execv(path, &arguments)
+    execv(path, CommandLine.unsafeArgv)
     // Without /proc the program goes on with the default policy: slower beside other work, otherwise the same.
   }
 }

@@ -105,7 +105,7 @@ extension InputItem {
       }
       let line = try decoder.container(keyedBy: Key.self)
       func value<Value: Decodable>(_ key: Key, _ kind: String) throws -> Value? {
-        guard line.contains(key) else { return nil }
+        guard line.contains(key), try !line.decodeNil(forKey: key) else { return nil }
         do { return try line.decode(Value.self, forKey: key) } catch {
           throw Complaint(text: "\(key.rawValue) is no \(kind)")
         }
