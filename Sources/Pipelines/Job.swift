@@ -220,7 +220,8 @@ extension Job {
   ) async throws -> Made {
     let (source, digest) = try Self.timed(&timing.decode) {
       // Decoding comes first: it refuses what is no regular file, such as a pipe that would never end.
-      (try readPicture(item.input), try Self.digest(of: item.input))
+      guard let picture = try readPicture(item.input, shouldStop: shouldStop) else { throw CancellationError() }
+      return (picture, try Self.digest(of: item.input, shouldStop))
     }
     record.inputDigest = hex(digest)
     let (picture, seconds) = try await Compute.run { () throws in
@@ -249,7 +250,7 @@ extension Job {
     _ item: JobItem, _ settings: Chain.Settings, _ record: inout ItemRecord, _ timing: inout ItemTiming,
     _ progress: @escaping @Sendable (Double) -> Void, _ shouldStop: @escaping @Sendable () -> Bool
   ) async throws -> Made {
-    let digest = try Self.timed(&timing.decode) { try Self.digest(of: item.input) }
+    let digest = try Self.timed(&timing.decode) { try Self.digest(of: item.input, shouldStop) }
     record.inputDigest = hex(digest)
     let (made, seconds) = try await Compute.run { () throws in
       if shouldStop() { throw CancellationError() }
@@ -273,10 +274,13 @@ extension Job {
   }
 
   /// SHA-256 of a file.
-  private static func digest(of path: String) throws -> [UInt8] {
+  private static func digest(of path: String, _ shouldStop: () -> Bool) throws -> [UInt8] {
     var hash = SHA256()
     let file = try FileHandle(forReadingFrom: URL(filePath: path))
-    while let part = try file.read(upToCount: 1 << 20), !part.isEmpty { hash.update(part) }
+    while let part = try file.read(upToCount: 1 << 20), !part.isEmpty {
+      if shouldStop() { throw CancellationError() }
+      hash.update(part)
+    }
     return hash.digest()
   }
 
