@@ -218,6 +218,7 @@ extension Job {
     _ item: JobItem, _ settings: Chain.Settings, _ record: inout ItemRecord, _ timing: inout ItemTiming,
     _ progress: @escaping @Sendable (Double) -> Void, _ shouldStop: @escaping @Sendable () -> Bool
   ) async throws -> Made {
+    try checkChainResult(item)
     let (source, digest) = try Self.timed(&timing.decode) {
       // Decoding comes first: it refuses what is no regular file, such as a pipe that would never end.
       guard let picture = try readPicture(item.input, shouldStop: shouldStop) else { throw CancellationError() }

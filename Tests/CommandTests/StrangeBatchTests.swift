@@ -1,4 +1,5 @@
 import Foundation
+import Imaging
 import TestSupport
 import Testing
 
@@ -52,6 +53,14 @@ import Testing
     #expect(shop.results("beside") == ["p0-4.png", "p0.png", "p1-4.png", "p1.png"])
     try shop.shell("$CODI convert beside/p0-4.png $ARGS --out beside --name '{stem}-4.{ext}'").expect(0)
     #expect(shop.results("beside").contains("p0-4-4.png"))
+  }
+
+  @Test("a chain whose result no memory holds fails by name, and the other pictures go on")
+  func hugeChain() throws {
+    let folder = try shop.pictures("huge", count: 1)
+    try write(Pictures.make(.flat, width: 200_000, height: 11), to: "\(folder)/wide.png")
+    let outcome = try shop.shell("$CODI convert huge $ARGS --adapter enlarge --out huge-out").expect(1)
+    #expect(outcome.error.contains("16 times") && shop.results("huge-out") == ["p0.png"], "\(outcome.error)")
   }
 
   @Test("a report that cannot be written is found before the first conversion")
