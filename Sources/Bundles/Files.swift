@@ -82,7 +82,7 @@ final class NewFolder {
   func keep() throws(BundleError) {
     for folder in subfolders { try Files.sync(directory: folder) }
     try Files.sync(directory: path)
-    try Files.sync(directory: (path as NSString).deletingLastPathComponent)
+    try Files.sync(directory: PathText.folder(of: path))
     isKept = true
   }
 }
@@ -143,7 +143,7 @@ enum Files {
     defer { close(descriptor) }
     guard FileSystem.sync(descriptor, path: temporary) == 0 else { throw error("cannot be written to disk", path) }
     guard FileSystem.rename(temporary, path) == 0 else { throw error("cannot be moved into place", path) }
-    try sync(directory: (path as NSString).deletingLastPathComponent)
+    try sync(directory: PathText.folder(of: path))
   }
 
   static func read(_ path: String, atMost limit: Int) throws(BundleError) -> Data {

@@ -150,6 +150,7 @@ extension Bitmap {
 
 extension ImagingError {
   init(_ status: cv_status, at location: String, _ text: String, maximumPixels: Int) {
+    let text = status == .unsupported ? formatName(text) : text
     let (code, reason, remedy): (Code, String, String) =
       switch status {
       case .ok, .failed: (.unsupported, "The picture cannot be processed", "Convert it to PNG and try again.")
@@ -161,7 +162,7 @@ extension ImagingError {
       case .too_large:
         (
           .tooLarge, "The picture is above the limit of \(maximumPixels) pixels",
-          "Raise the limit or reduce the picture."
+          "Reduce the picture, or cut it into parts."
         )
       case .damaged: (.damaged, "The picture is truncated or damaged", "Fetch the file again or open and re-save it.")
       }

@@ -5,8 +5,8 @@ internal import Synchronization
 ///
 /// While it exists its writer holds a lock on it: what a killed writer left can be told from what is being written.
 public final class StagedFile: Sendable {
-  /// How hidden names begin; six characters of chance follow.
-  public static let prefix = ".codi-"
+  /// How hidden names begin; six characters of chance follow. Nobody would call a file of their own so.
+  public static let prefix = ".codi-unfinished-result-"
 
   /// The name that the file will have.
   public let path: String
@@ -63,7 +63,7 @@ public final class StagedFile: Sendable {
     }
   }
 
-  /// Removes from `folder` what killed writers left there.
+  /// Removes from `folder` what this user's killed writers left there: regular files of such names without other names.
   public static func sweep(_ folder: String) {
     guard let list = opendir(folder) else { return }
     defer { closedir(list) }
@@ -75,7 +75,11 @@ public final class StagedFile: Sendable {
       let path = "\(folder)/\(name)"
       let file = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
       guard file >= 0 else { continue }
-      if flock(file, LOCK_EX | LOCK_NB) == 0 { unlink(path) }
+      var status = stat()
+      let isOurs =
+        fstat(file, &status) == 0 && status.st_mode & S_IFMT == S_IFREG && status.st_nlink == 1
+        && status.st_uid == geteuid()
+      if isOurs, flock(file, LOCK_EX | LOCK_NB) == 0 { unlink(path) }
       close(file)
     }
   }
@@ -91,7 +95,7 @@ final class DraftFile {
   /// - Throws: `ImagingError` when the folder does not exist or cannot be written.
   init(for path: String) throws(ImagingError) {
     // The name is the process's and unique in it, hidden, and short whatever the final name's length.
-    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
+    let folder = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[...$0]) } ?? ""
     var template = Array("\(folder)\(StagedFile.prefix)XXXXXX".utf8CString)
     descriptor = mkstemp(&template)
     guard descriptor >= 0 else { throw failure("created", path) }

@@ -32,11 +32,17 @@ public struct Job: Sendable {
     let start = ContinuousClock.now
     let agenda = try agenda()
     sweep()
+    // One share tells of what all have found.
+    let unusable = options.share.index == 0 ? plan.unusable : []
     events(
-      .started(items: agenda.todo.count + agenda.skipped.count, skipped: agenda.skipped.count, share: options.share))
+      .started(
+        items: agenda.todo.count + agenda.skipped.count + unusable.count, skipped: agenda.skipped.count,
+        share: options.share))
     for (number, reason) in agenda.skipped { events(.skipped(plan.items[number], reason)) }
     var result = JobResult()
     result.skipped = agenda.skipped.count
+    result.failures = unusable
+    for failure in unusable { events(.failed(failure.item, attempts: 0, reason: failure.reason)) }
     let total = agenda.todo.reduce(0) { $0 + weight($1) }
     let pace = Mutex(Pace(items: agenda.todo.count, total: total))
     let elapsed: @Sendable () -> Double = { (ContinuousClock.now - start) / .seconds(1) }
@@ -57,7 +63,7 @@ public struct Job: Sendable {
     // So many pictures are in memory at a time; the tasks end with the group.
     await withTaskGroup(of: Outcome.self) { group in
       var waiting = agenda.todo.makeIterator()
-      var isStopped = false
+      var isStopped = options.onError == .stop && !unusable.isEmpty
       func add() {
         guard !isStopped, !shouldStop(), let work = waiting.next() else { return }
         group.addTask { await convert(work) }
@@ -89,7 +95,7 @@ public struct Job: Sendable {
         add()
       }
     }
-    result.remaining = agenda.todo.count - result.converted - result.failures.count
+    result.remaining = agenda.todo.count - result.converted - (result.failures.count - unusable.count)
     events(.finished(result, seconds: elapsed()))
     return result
   }
@@ -98,7 +104,7 @@ public struct Job: Sendable {
 
   /// Removes what writers that were killed left in the folders for results.
   private func sweep() {
-    for folder in Set(plan.items.map { ($0.output as NSString).deletingLastPathComponent }) {
+    for folder in Set(plan.items.map { PathText.folder(of: $0.output) }) {
       StagedFile.sweep(folder.isEmpty ? "." : folder)
     }
   }
@@ -212,9 +218,11 @@ extension Job {
     _ item: JobItem, _ settings: Chain.Settings, _ record: inout ItemRecord, _ timing: inout ItemTiming,
     _ progress: @escaping @Sendable (Double) -> Void, _ shouldStop: @escaping @Sendable () -> Bool
   ) async throws -> Made {
+    try checkChainResult(item)
     let (source, digest) = try Self.timed(&timing.decode) {
       // Decoding comes first: it refuses what is no regular file, such as a pipe that would never end.
-      (try readPicture(item.input), try Self.digest(of: item.input))
+      guard let picture = try readPicture(item.input, shouldStop: shouldStop) else { throw CancellationError() }
+      return (picture, try Self.digest(of: item.input, shouldStop))
     }
     record.inputDigest = hex(digest)
     let (picture, seconds) = try await Compute.run { () throws in
@@ -243,7 +251,7 @@ extension Job {
     _ item: JobItem, _ settings: Chain.Settings, _ record: inout ItemRecord, _ timing: inout ItemTiming,
     _ progress: @escaping @Sendable (Double) -> Void, _ shouldStop: @escaping @Sendable () -> Bool
   ) async throws -> Made {
-    let digest = try Self.timed(&timing.decode) { try Self.digest(of: item.input) }
+    let digest = try Self.timed(&timing.decode) { try Self.digest(of: item.input, shouldStop) }
     record.inputDigest = hex(digest)
     let (made, seconds) = try await Compute.run { () throws in
       if shouldStop() { throw CancellationError() }
@@ -267,10 +275,13 @@ extension Job {
   }
 
   /// SHA-256 of a file.
-  private static func digest(of path: String) throws -> [UInt8] {
+  private static func digest(of path: String, _ shouldStop: () -> Bool) throws -> [UInt8] {
     var hash = SHA256()
     let file = try FileHandle(forReadingFrom: URL(filePath: path))
-    while let part = try file.read(upToCount: 1 << 20), !part.isEmpty { hash.update(part) }
+    while let part = try file.read(upToCount: 1 << 20), !part.isEmpty {
+      if shouldStop() { throw CancellationError() }
+      hash.update(part)
+    }
     return hash.digest()
   }
 

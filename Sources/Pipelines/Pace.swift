@@ -49,6 +49,8 @@ package struct Pace: Sendable {
       let late = (total - now) * (time - first.time) / (now - first.done)
       left = min(overall, late)...max(overall, late)
     }
-    return JobProgress(finished: finished, items: items, fraction: now / total, left: left)
+    // A picture whose regions are done is still to be written: all is done when the last one is.
+    let fraction = finished == items ? 1 : min(now / total, 0.99)
+    return JobProgress(finished: finished, items: items, fraction: fraction, left: left)
   }
 }

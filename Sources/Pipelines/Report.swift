@@ -43,6 +43,23 @@ public struct Report: Sendable {
     }
   }
 
+  /// Finds out before the work whether a page can be written there.
+  /// - Throws: `ConversionError` when it cannot.
+  public static func check(_ path: String) throws(ConversionError) {
+    var status = stat()
+    let isFolder = stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    var template = Array(PathText.join(PathText.folder(of: path), ".codi-report-XXXXXX").utf8CString)
+    let file = isFolder ? -1 : mkstemp(&template)
+    guard file >= 0 else {
+      throw ConversionError(
+        .outputFolder, at: path,
+        "The report cannot be written: \(isFolder ? "it is a folder" : String(cString: strerror(errno))); nothing was converted.",
+        remedy: "Name another file with --report.")
+    }
+    close(file)
+    unlink(template)
+  }
+
   /// Writes the page, complete or not at all.
   /// - Throws: `ConversionError` when the file cannot be written.
   public func write(to path: String) throws(ConversionError) {
@@ -99,7 +116,7 @@ public struct Report: Sendable {
     let (input, output) = (try readBitmap(item.input), try readBitmap(item.output))
     let cut = Cut(input, output, side: side)
     let (before, after) = (try uri(cut.before, side), try uri(cut.after, side))
-    let name = escaped((item.output as NSString).lastPathComponent)
+    let name = escaped(PathText.name(of: item.output))
     let kind = output.width > input.width ? "bicubic" : "before"
     let parts = timing.map {
       "decode \(time($0.decode)), network \(time($0.network)), encode \(time($0.encode))"

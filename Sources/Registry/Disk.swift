@@ -74,7 +74,7 @@ enum Disk {
   /// Renames and makes the new name durable.
   static func move(_ source: String, to target: String) throws(RegistryError) {
     try rename(source, to: target)
-    try sync(directory: (target as NSString).deletingLastPathComponent)
+    try sync(directory: PathText.folder(of: target))
   }
 
   /// Renames; the new name is not durable yet.
@@ -83,7 +83,8 @@ enum Disk {
   }
 
   /// Makes the names in a folder durable.
-  static func sync(directory path: String) throws(RegistryError) {
+  static func sync(directory: String) throws(RegistryError) {
+    let path = directory.isEmpty ? "." : directory
     let directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard directory >= 0 else { throw error("cannot be opened", path) }
     defer { close(directory) }
@@ -95,12 +96,18 @@ enum Disk {
   /// Makes a folder, and those it lies in, durable; one that is there is left alone.
   static func makeDirectory(_ path: String) throws(RegistryError) {
     if isDirectory(path) { return }
-    let parent = (path as NSString).deletingLastPathComponent
+    let parent = PathText.folder(of: path)
     if !parent.isEmpty { try makeDirectory(parent) }
     guard FileSystem.makeDirectory(path) == 0 || errno == EEXIST && isDirectory(path) else {
       throw error("cannot be made as a folder", path)
     }
-    try sync(directory: parent.isEmpty ? "." : parent)
+    try sync(directory: parent)
+  }
+
+  /// Whether nothing has this name, for sure: what may not be looked at does not count as missing.
+  static func isMissing(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) != 0 && errno == ENOENT
   }
 
   static func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }

@@ -19,6 +19,12 @@ public struct Reference: Sendable, Hashable, CustomStringConvertible {
     }
     guard names.count <= 2, isName, let requirement = parts.count == 2 ? VersionRequirement(String(parts[1])) : .any
     else {
+      // A path, which commands that take bundles' files tell from a name by its suffix.
+      guard !text.hasPrefix("."), !text.hasPrefix("/"), names.count <= 2 else {
+        throw RegistryError(
+          .syntax, at: "\"\(text)\"", "This is the name neither of a bundle nor of its file.",
+          remedy: "The name of a bundle's file ends in .codi: rename it. Others are like codi/super-resolution@^1.2.")
+      }
       throw RegistryError(
         .syntax, at: "\"\(text)\"", "This is not a name, or not a version requirement after the \"@\".",
         remedy: "Write it like super-resolution, codi/super-resolution, or codi/super-resolution@^1.2.")

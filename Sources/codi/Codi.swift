@@ -15,15 +15,18 @@ import Foundation
     ])
 
   static func main() async {
+    StandardStreams.occupy()
     Startup.useOneQuietThreadPool()
     Interruption.install()
     do {
+      try Startup.checkArguments()
       var command = try parseAsRoot()
       if var command = command as? any AsyncParsableCommand {
         try await command.run()
       } else {
         try command.run()
       }
+      if StandardStreams.answersAreLost { throw Exit.Code(.badInput) }
     } catch {
       Exit.report(error)
     }

@@ -50,7 +50,7 @@ enum Exit: Int32 {
       switch Codi.exitCode(for: error) {
       case .success: Codi.exit(withError: error)
       case .validationFailure:
-        FileHandle.standardError.write(Data((Codi.fullMessage(for: error) + "\n").utf8))
+        StandardStreams.say(Codi.fullMessage(for: error) + "\n")
         exit(Exit.usage.rawValue)
       default: stop(.internal, "\(error)")
       }
@@ -86,7 +86,7 @@ enum Exit: Int32 {
   }
 
   private static func stop(_ code: Exit, _ message: String) -> Never {
-    FileHandle.standardError.write(Data("codi: \(message)\n".utf8))
+    StandardStreams.say("codi: \(message.printable(lines: true))\n")
     exit(code.rawValue)
   }
 }

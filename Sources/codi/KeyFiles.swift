@@ -63,7 +63,7 @@ enum KeyFiles {
       }
       return line
     }
-    FileHandle.standardError.write(Data(question.utf8))
+    StandardStreams.say(question)
     var shown = termios()
     tcgetattr(STDIN_FILENO, &shown)
     var hidden = shown
@@ -71,7 +71,7 @@ enum KeyFiles {
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden)
     defer {
       tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown)
-      FileHandle.standardError.write(Data("\n".utf8))
+      StandardStreams.say("\n")
     }
     return readLine() ?? ""
   }

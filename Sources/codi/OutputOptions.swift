@@ -26,11 +26,11 @@ struct OutputOptions: ParsableArguments {
 
   /// A sentence for people, on stderr.
   func say(_ text: String) {
-    if !quiet { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+    if !quiet { StandardStreams.say(text + "\n") }
   }
 
   /// Writes whole lines at once, so that a reader sees each as it happens.
-  func printLine(_ text: String) { FileHandle.standardOutput.write(Data((text + "\n").utf8)) }
+  func printLine(_ text: String) { StandardStreams.answer(text + "\n") }
 
   /// Keys in alphabetical order.
   static func line(_ fields: [String: any Encodable & Sendable]) -> String {

@@ -40,7 +40,7 @@ final class ProgressBar: Sendable {
     if isTerminal && !quiet { write("\n") }
   }
 
-  private func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+  private func write(_ text: String) { StandardStreams.say(text) }
 
   /// `1 h 05 min`, `3 min 20 s`, `12 s`.
   static func duration(_ seconds: Double) -> String {

@@ -15,6 +15,6 @@ extension TrustDialogue {
   }
 
   private static func tell(_ text: String, end: String = "\n") {
-    FileHandle.standardError.write(Data((text + end).utf8))
+    StandardStreams.say(text + end)
   }
 }

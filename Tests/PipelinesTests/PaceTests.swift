@@ -33,6 +33,15 @@ import Testing
     }
   }
 
+  @Test("a picture whose regions are all done is still to be written: 100 % is when the last one is")
+  func lastPicture() {
+    var pace = Pace(items: 1, total: 10)
+    pace.go(10)
+    #expect(pace.progress(at: 1).fraction < 1)
+    pace.finish(10, at: 2)
+    #expect(pace.progress(at: 2).fraction == 1)
+  }
+
   @Test("large pictures count more than small ones, and small ones more than their bytes")
   func weights() {
     #expect(Pace.weight(bytes: 1_000_000) == 1_000_000)

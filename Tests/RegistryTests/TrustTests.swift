@@ -303,6 +303,23 @@ import Testing
     #expect(try store.trust() == revoked)
   }
 
+  @Test("a key cannot vouch for itself, nor bring a retired one back: a publisher keeps a key to sign with")
+  func circularRotation() throws {
+    _ = try install(toy(acme))
+    func refuse(_ next: PublicKey, by key: SecretKey) throws {
+      let (file, signature) = try KeyRotation.sign(next, of: "acme", by: key)
+      let before = try store.trust()
+      let error = #expect(throws: RegistryError.self) {
+        try store.changeTrust { try $0.rotate("acme", to: file, signature: signature) }
+      }
+      #expect(try error?.code == .untrusted && store.trust() == before)
+    }
+    try refuse(acme.publicKey, by: acme)
+    let (file, signature) = try KeyRotation.sign(other.publicKey, of: "acme", by: acme)
+    _ = try store.changeTrust { try $0.rotate("acme", to: file, signature: signature) }
+    try refuse(acme.publicKey, by: other)
+  }
+
   // MARK: The file
 
   @Test("a key may be allowed in the program's own process, by the user alone")

@@ -39,7 +39,7 @@ extension Job {
       for (number, (key, record)) in zip(some, zip(keys, try journal.records(keys))) {
         let item = plan.items[number]
         if known[item.choices] == nil {
-          let settings = try chain.settings(item.choices)
+          let settings = try settings(of: item)
           let making = chain.making(settings)
           known[item.choices] = (agenda.settings.count, try journal.id(of: making), making)
           agenda.settings.append(settings)
@@ -73,5 +73,14 @@ extension Job {
     agenda.todo += interrupted
     if !isDryRun { try journal.save(new) }
     return agenda
+  }
+
+  /// What the picture is made with; a mistake is told with the line that it is in.
+  private func settings(of item: JobItem) throws(ConversionError) -> Chain.Settings {
+    do { return try chain.settings(item.choices) } catch {
+      throw ConversionError(
+        error.code, at: item.place.map { "\($0): \(error.location)" } ?? error.location, error.reason,
+        remedy: error.remedy)
+    }
   }
 }

@@ -169,6 +169,11 @@ public final class Journal: Sendable {
       throw ConversionError(
         .busy, at: path, "Another codi works with this journal.",
         remedy: "Wait for it; for several at a time give each its share (--share 1/2, --share 2/2).")
+    } catch let error as DatabaseError where [.SQLITE_CORRUPT, .SQLITE_NOTADB].contains(error.resultCode) {
+      throw ConversionError(
+        .journal, at: path, "The journal is damaged: \(error.message ?? "\(error.resultCode)").",
+        remedy: "Move it away; without it results look like files of others: --existing skip leaves them, --existing "
+          + "overwrite makes them anew.")
     } catch {
       let reason = (error as? DatabaseError).map { "\($0.message ?? "\($0.resultCode)")" } ?? "\(error)"
       throw ConversionError(

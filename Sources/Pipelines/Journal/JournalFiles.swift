@@ -1,3 +1,4 @@
+internal import Bundles
 internal import Foundation
 
 /// The journals of one job: one file, and one beside it for each share while several processes work.
@@ -8,21 +9,21 @@ public struct JournalFiles: Sendable, Hashable {
   public init(main: String) { self.main = main }
 
   /// The journal of a folder for results.
-  public init(folder: String) { main = (folder as NSString).appendingPathComponent(Journal.fileName) }
+  public init(folder: String) { main = PathText.join(folder, Journal.fileName) }
 
   /// `job.sqlite` for the whole, `job.2-of-4.sqlite` for a share.
   public func path(of share: Share) -> String {
     guard share.count > 1 else { return main }
-    let file = main as NSString
-    let name = "\(file.deletingPathExtension).\(share.index + 1)-of-\(share.count)"
-    return file.pathExtension.isEmpty ? name : "\(name).\(file.pathExtension)"
+    let (name, suffix) = (PathText.stem(of: main), PathText.suffix(of: main))
+    let file = "\(name).\(share.index + 1)-of-\(share.count)" + (suffix.isEmpty ? "" : ".\(suffix)")
+    return PathText.join(PathText.folder(of: main), file)
   }
 
   /// The shares' journals that exist.
   public func shares() -> [(share: Share, path: String)] {
-    let folder = (main as NSString).deletingLastPathComponent
-    let file = (main as NSString).lastPathComponent as NSString
-    let (stem, suffix) = (file.deletingPathExtension + ".", file.pathExtension.isEmpty ? "" : ".\(file.pathExtension)")
+    let folder = PathText.folder(of: main)
+    let stem = PathText.stem(of: main) + "."
+    let suffix = PathText.suffix(of: main).isEmpty ? "" : ".\(PathText.suffix(of: main))"
     let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.isEmpty ? "." : folder)) ?? []
     return names.sorted().compactMap { name in
       guard name.hasPrefix(stem), name.hasSuffix(suffix), name.count > stem.count + suffix.count else { return nil }
@@ -30,7 +31,7 @@ public struct JournalFiles: Sendable, Hashable {
         Int($0)
       }
       guard parts.count == 2, parts[0] >= 1, parts[0] <= parts[1] else { return nil }
-      return (Share(index: parts[0] - 1, count: parts[1]), (folder as NSString).appendingPathComponent(name))
+      return (Share(index: parts[0] - 1, count: parts[1]), PathText.join(folder, name))
     }
   }
 
@@ -75,9 +76,7 @@ public struct JournalFiles: Sendable, Hashable {
   public func snapshot() throws(ConversionError) -> Journal {
     let journal = try Journal()
     for path in [main] + shares().map(\.path) where FileManager.default.fileExists(atPath: path) {
-      let other = try Journal(path: path)
-      defer { other.close() }
-      try journal.absorb(other)
+      try Journal.look(at: path) { other throws(ConversionError) in try journal.absorb(other) }
     }
     return journal
   }

@@ -1,3 +1,4 @@
+internal import Bundles
 public import Foundation
 
 /// One picture that the user named, with what is said for it alone.
@@ -8,8 +9,14 @@ public struct InputItem: Sendable, Hashable {
   /// Where its result goes, instead of the name template; relative to the folder for results.
   public var out: String?
   public var choices = ItemChoices()
+  /// Whether it was come upon in a folder or by a pattern, and not named.
+  var isFound = false
+  /// Where it is said, as `FILE:LINE`, for a picture with choices of its own.
+  var place: String?
+  /// Why it will fail whatever is done: its name is no text, or it is a folder that cannot be read.
+  public var problem: String?
 
-  public init(path: String) { self.path = path }
+  public init(path: String, problem: String? = nil) { (self.path, self.problem) = (path, problem) }
 }
 
 /// What may be chosen for one picture alone; what is left out is the job's.
@@ -29,23 +36,47 @@ extension InputItem {
     var items: [InputItem] = []
     for (number, line) in data.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
       guard line.contains(where: { !" \t\r".utf8.contains($0) }) else { continue }
-      do { items.append(try JSONDecoder().decode(Line.self, from: Data(line)).item) } catch {
+      let place = "\(source):\(number + 1)"
+      var item: InputItem
+      do {
+        item = try JSONDecoder().decode(Line.self, from: Data(line)).item
+        if let key = duplicateKey(in: line) { throw Complaint(text: "\(key) is there twice") }
+      } catch {
         throw ConversionError(
-          .itemsFile, at: "\(source):\(number + 1)", "The line is not understood: \(Self.reason(error)).",
+          .itemsFile, at: place, "The line is not understood: \(Self.reason(error)).",
           remedy: "Write {\"path\": \"a.png\"} with out, seed, steps and parameters as you need them.")
       }
+      try item.checkPaths(at: place)
+      item.place = place
+      items.append(item)
     }
     return items
   }
 
+  private func checkPaths(at place: String) throws(ConversionError) {
+    for (key, text) in [("path", path), ("out", out ?? "")] where text.utf8.contains(0) {
+      throw ConversionError(
+        .itemsFile, at: place, "\(key) holds a NUL, at which every file name ends.", remedy: "Leave it out.")
+    }
+    guard let out, !PathText.staysInside(out) else { return }
+    throw ConversionError(
+      .options, at: place, "out \(out.debugDescription) would leave the folder for results; nothing was converted.",
+      remedy: "Write a name relative to --out, without \"..\".")
+  }
+
+  /// What is wrong with a line, in words of NDJSON.
+  private struct Complaint: Error { let text: String }
+
   private static func reason(_ error: any Error) -> String {
+    if let error = error as? Complaint { return error.text }
     guard let error = error as? DecodingError else { return "\(error)" }
     func name(_ context: DecodingError.Context) -> String {
       context.codingPath.map(\.stringValue).joined(separator: ".")
     }
     return switch error {
     case .keyNotFound(let key, _): "\(key.stringValue) is missing"
-    case .typeMismatch(let type, let context): "\(name(context)) is no \(type)"
+    case .typeMismatch(_, let context):
+      context.codingPath.isEmpty ? "this is no JSON object" : "\(name(context)) has a value of the wrong kind"
     case .valueNotFound(_, let context): "\(name(context)) is null"
     case .dataCorrupted(let context):
       context.codingPath.isEmpty ? "this is no JSON object" : "\(name(context)): \(context.debugDescription)"
@@ -73,10 +104,17 @@ extension InputItem {
             debugDescription: "unknown; known are \(Key.allCases.map(\.rawValue).joined(separator: ", "))"))
       }
       let line = try decoder.container(keyedBy: Key.self)
-      var item = InputItem(path: try line.decode(String.self, forKey: .path))
-      item.out = try line.decodeIfPresent(String.self, forKey: .out)
-      item.choices.seed = try line.decodeIfPresent(UInt64.self, forKey: .seed)
-      item.choices.steps = try line.decodeIfPresent(Int.self, forKey: .steps)
+      func value<Value: Decodable>(_ key: Key, _ kind: String) throws -> Value? {
+        guard line.contains(key), try !line.decodeNil(forKey: key) else { return nil }
+        do { return try line.decode(Value.self, forKey: key) } catch {
+          throw Complaint(text: "\(key.rawValue) is no \(kind)")
+        }
+      }
+      guard let path: String = try value(.path, "text") else { throw Complaint(text: "path is missing") }
+      var item = InputItem(path: path)
+      item.out = try value(.out, "text")
+      item.choices.seed = try value(.seed, "whole number from 0 to 18446744073709551615")
+      item.choices.steps = try value(.steps, "whole number")
       item.choices.parameters =
         try line.decodeIfPresent([String: Scalar].self, forKey: .parameters)?.mapValues(\.text) ?? [:]
       self.item = item

@@ -1,3 +1,4 @@
+internal import Bundles
 internal import Foundation
 public import Imaging
 
@@ -6,11 +7,19 @@ public struct JobItem: Sendable, Hashable {
   public let input: String
   public let output: String
   public var choices = ItemChoices()
+  /// Where the choices are said, as `FILE:LINE`.
+  var place: String?
+
+  init(input: String, output: String, choices: ItemChoices = ItemChoices(), place: String? = nil) {
+    (self.input, self.output, self.choices, self.place) = (input, output, choices, place)
+  }
 }
 
 /// Everything a job will do, settled before the first conversion.
 public struct JobPlan: Sendable, Hashable {
   public let items: [JobItem]
+  /// What was found beside them and cannot be converted; such items have no result.
+  public let unusable: [JobResult.Failure]
   /// The folder for results.
   public let folder: String
 
@@ -32,11 +41,11 @@ public struct JobPlan: Sendable, Hashable {
   /// - Throws: `ConversionError` for two inputs that would become one output, for an output that would replace an input,
   ///   and for an output whose name says no format that can be written.
   public init(_ inputs: [InputItem], into folder: String, naming: Naming = Naming()) throws(ConversionError) {
-    var names = Places(inputs.map(\.path))
+    var names = Places(inputs.filter { $0.problem == nil }.map(\.path))
     var takenBy: [String: String] = [:]
     var items: [JobItem] = []
     items.reserveCapacity(inputs.count)
-    for (number, input) in inputs.enumerated() {
+    for (number, input) in inputs.enumerated() where input.problem == nil {
       let output = try Self.output(of: input, number, folder, naming)
       if let other = takenBy[output] {
         throw ConversionError(
@@ -50,9 +59,12 @@ public struct JobPlan: Sendable, Hashable {
           remedy: "Choose another folder with --out.")
       }
       takenBy[output] = input.path
-      items.append(JobItem(input: input.path, output: output, choices: input.choices))
+      items.append(JobItem(input: input.path, output: output, choices: input.choices, place: input.place))
     }
     self.items = items
+    unusable = inputs.compactMap { input in
+      input.problem.map { .init(item: JobItem(input: input.path, output: ""), reason: $0) }
+    }
     self.folder = folder
   }
 
@@ -68,21 +80,21 @@ public struct JobPlan: Sendable, Hashable {
     let inside = folder.hasSuffix("/") ? folder : "\(folder)/"
     guard !item.output.hasPrefix(inside) else { return String(item.output.dropFirst(inside.count)) }
     return item.output.hasPrefix("/")
-      ? item.output : (FileManager.default.currentDirectoryPath as NSString).appendingPathComponent(item.output)
+      ? item.output : PathText.join(FileManager.default.currentDirectoryPath, item.output)
   }
 
   private static func output(
     of input: InputItem, _ number: Int, _ folder: String, _ naming: Naming
   ) throws(ConversionError) -> String {
-    let file = (input.path as NSString).lastPathComponent as NSString
+    let ending = PathText.suffix(of: input.path)
     let suffix =
-      naming.format?.rawValue ?? (suffixes.contains(file.pathExtension.lowercased()) ? file.pathExtension : "png")
+      naming.format?.rawValue ?? (suffixes.contains(ending.lowercased()) ? ending : "png")
     let name =
       input.out
       ?? naming.template.name { field in
         switch field {
         case .folder: input.folder
-        case .stem: file.deletingPathExtension
+        case .stem: PathText.stem(of: input.path)
         case .ext: suffix
         case .adapter: naming.adapter
         case .seed: "\(input.choices.seed ?? naming.seed)"
@@ -95,7 +107,13 @@ public struct JobPlan: Sendable, Hashable {
         .options, at: name, "The result of \(input.path) would have a name that says no format.",
         remedy: "End names in .{ext}, .png, .jpg, .webp or .tif.")
     }
-    return name.hasPrefix("/") ? name : (folder as NSString).appendingPathComponent(name)
+    // What fields stand for may hold "..", too: a picture may be called "...png".
+    guard PathText.staysInside(name) else {
+      throw ConversionError(
+        .options, at: name, "The result of \(input.path) would leave the folder for results; nothing was converted.",
+        remedy: "Write names relative to --out, without \"..\".")
+    }
+    return PathText.join(folder, name)
   }
 
   /// Where inputs really lie, so that `a/../a`, symbolic links to files and linked folders are seen through.
@@ -121,7 +139,7 @@ public struct JobPlan: Sendable, Hashable {
 
     /// The path with its folder resolved; a link at its end is a file of its own.
     private mutating func place(_ path: String) -> String {
-      let folder = (path as NSString).deletingLastPathComponent
+      let folder = PathText.folder(of: path)
       let real: String?
       if let known = folders[folder] {
         real = known
@@ -130,7 +148,7 @@ public struct JobPlan: Sendable, Hashable {
         folders[folder] = real
       }
       guard let real else { return path }
-      return (real as NSString).appendingPathComponent((path as NSString).lastPathComponent)
+      return PathText.join(real, PathText.name(of: path))
     }
   }
 }

@@ -1,4 +1,4 @@
-internal import Foundation
+internal import Bundles
 
 /// How results are named: text with fields in braces, relative to the folder for results.
 ///
@@ -48,7 +48,7 @@ public struct NameTemplate: Sendable, Hashable {
       rest = rest[rest.index(after: close)...]
     }
     if !rest.isEmpty { parts.append(.text(String(rest))) }
-    guard !parts.isEmpty, !text.hasPrefix("/"), !text.split(separator: "/").contains("..") else {
+    guard !parts.isEmpty, PathText.staysInside(text) else {
       throw refuse(
         "Names are relative to the folder for results and stay inside.", "Write --name \"{stem}-{adapter}.{ext}\".")
     }

@@ -38,7 +38,7 @@ extension Store {
 
   /// The registries that the user has given names.
   public func registries() throws(RegistryError) -> ConfiguredRegistries {
-    guard Disk.exists(registriesFile) else { return ConfiguredRegistries() }
+    guard !Disk.isMissing(registriesFile) else { return ConfiguredRegistries() }
     return try OCI.decode(
       ConfiguredRegistries.self, Disk.read(registriesFile, atMost: 1 << 20), at: registriesFile)
   }

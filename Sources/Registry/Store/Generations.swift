@@ -33,7 +33,7 @@ extension Store {
   /// - Throws: `notFound` when nothing is kept, `revoked` when a bundle's signer was revoked since.
   @discardableResult
   public func rollback(to generation: Int? = nil) throws -> (installed: [Installed], left: Int) {
-    guard Disk.exists(indexFile) else { throw nothing(generation) }
+    guard !Disk.isMissing(indexFile) else { throw nothing(generation) }
     return try Disk.withLock(on: home) {
       let present = try StoreIndex.read(indexFile)
       guard let target = generation ?? present.previous, target != present.number, Disk.exists(file(target)) else {
@@ -94,7 +94,7 @@ extension Store {
   public func collectGarbage(
     keeping: Int = 0, dryRun: Bool = false
   ) throws -> (generations: [Int], folders: [String], bytes: Int) {
-    guard Disk.exists(indexFile) else { return ([], [], 0) }
+    guard !Disk.isMissing(indexFile) else { return ([], [], 0) }
     return try Disk.withLock(on: home) {
       let index = try StoreIndex.read(indexFile)
       var wanted: [Int] = []

@@ -66,7 +66,7 @@ public struct Store: Sendable {
   @discardableResult
   public func remove(_ reference: Reference) throws -> Installed {
     // Without a store there is no folder to lock, and nothing to find.
-    guard Disk.exists(indexFile) else { return try resolve(reference) }
+    guard !Disk.isMissing(indexFile) else { return try resolve(reference) }
     return try Disk.withLock(on: home) {
       var index = try StoreIndex.read(indexFile)
       let removed = try resolve(reference)

@@ -48,7 +48,7 @@ struct StoreIndex: Codable {
   var number: Int { generation ?? 0 }
 
   static func read(_ path: String) throws(RegistryError) -> StoreIndex {
-    guard Disk.exists(path) else { return StoreIndex() }
+    guard !Disk.isMissing(path) else { return StoreIndex() }
     let index = try OCI.decode(StoreIndex.self, Disk.read(path, atMost: 64 << 20), at: path)
     guard index.version == 1 else {
       throw RegistryError(

@@ -117,6 +117,13 @@ public struct Trust: Codable, Hashable, Sendable {
         "What was signed is \(signature.trustedComment.debugDescription), not that \(publisher) changes to \(next.id).",
         remedy: "Ask the publisher for the file that `codi keys rotate` makes.")
     }
+    // Retiring the last key for itself, or for a retired one, would leave the publisher without any.
+    guard next != old.key, known.first(where: { $0.key == next })?.isRetired != true else {
+      throw RegistryError(
+        .untrusted, at: source,
+        next == old.key ? "The key \(next.id) vouches for itself." : "The key \(next.id) was retired before.",
+        remedy: "Ask the publisher for a rotation to a new key; nothing was changed.")
+    }
     try add(next, to: publisher, .rotation)
     update(old.key, of: publisher) { $0.isRetired = true }
     return next
@@ -184,7 +191,7 @@ public struct Trust: Codable, Hashable, Sendable {
 extension Trust {
   /// Reads the file; a missing one is the beginning.
   static func read(_ path: String) throws(RegistryError) -> Trust {
-    guard Disk.exists(path) else { return Trust() }
+    guard !Disk.isMissing(path) else { return Trust() }
     var trust = try OCI.decode(Trust.self, Disk.read(path, atMost: 64 << 20), at: path)
     guard trust.version == 1 else {
       throw RegistryError(

@@ -69,6 +69,9 @@ struct Convert: AsyncParsableCommand {
     let template = try NameTemplate(name)
     let pictureFormat: PictureFormat? = try format.map { try choice($0, "--format") }
     var inputs = try find()
+    let journals = journal.map { JournalFiles(main: $0) } ?? JournalFiles(folder: out)
+    // Shares must all see the same list, and cannot read each other's journals.
+    if options.share.count == 1 { inputs = try journals.withoutResults(inputs, in: out) }
     if let limit { inputs = Array(inputs.prefix(try atLeast(1, limit, "--limit"))) }
 
     let chain = try await open()
@@ -78,10 +81,10 @@ struct Convert: AsyncParsableCommand {
     naming.adapter = manifests.map { $0.name.split(separator: "/").last.map(String.init) ?? $0.name }
       .joined(separator: "-")
     let plan = try JobPlan(inputs, into: out, naming: naming)
-    let journals = journal.map { JournalFiles(main: $0) } ?? JournalFiles(folder: out)
     if dryRun { return try await describe(Job(plan, chain, try journals.snapshot(), options: options)) }
 
     try makeFolders(plan)
+    if let report { try Report.check(report) }
     let journal = try journals.open(options.share, for: plan)
     defer { journal.close() }
     try await run(Job(plan, chain, journal, options: options), manifests)
@@ -106,7 +109,7 @@ struct Convert: AsyncParsableCommand {
       },
       progress: { progress in
         bar.show(progress.fraction, "\(progress.finished)/\(progress.items)\(Self.words(progress.left))")
-      }, shouldStop: { Interruption.isRequested })
+      }, shouldStop: { Interruption.isRequested || StandardStreams.answersAreLost })
     bar.finish()
     if !output.json {
       let seconds = String(format: "%.1f", (ContinuousClock.now - start) / .seconds(1))
@@ -123,13 +126,14 @@ struct Convert: AsyncParsableCommand {
       // Each share has its page as it has its journal.
       try page.withLock { try $0?.write(to: JournalFiles(main: report).path(of: job.options.share)) }
     }
+    if StandardStreams.answersAreLost { throw Exit.Code(.badInput) }
     if Interruption.isRequested && result.remaining > 0 { throw Exit.Code(Interruption.exit) }
     if !result.failures.isEmpty { throw Exit.Code(.someFailed) }
   }
 
   /// Reasons that name the file already need not do so twice.
   private static func named(_ item: JobItem, _ reason: String) -> String {
-    reason.hasPrefix(item.input) ? reason : "\(item.input): \(reason)"
+    (reason.hasPrefix(item.input) ? reason : "\(item.input): \(reason)").printable()
   }
 
   private static func words(_ left: ClosedRange<Double>?) -> String {
@@ -149,19 +153,10 @@ struct Convert: AsyncParsableCommand {
     let named = paths.filter { $0 != "-" }
     if !named.isEmpty { found += try InputList.find(named, excluding: out) }
     if paths.contains("-") {
-      found += try InputList.find(
-        InputList.names(in: FileHandle.standardInput.readDataToEndOfFile()), excluding: out, isList: true)
+      found += try InputList.find(list: StandardStreams.list(), excluding: out)
     }
     if let items {
-      let data: Data
-      do {
-        data =
-          items == "-"
-          ? FileHandle.standardInput.readDataToEndOfFile() : try Data(contentsOf: URL(filePath: items))
-      } catch {
-        throw Exit.Failure(
-          exit: .notFound, description: "--items \(items): The file cannot be read: \(error.localizedDescription)")
-      }
+      let data = try StandardStreams.list(at: items == "-" ? nil : items)
       found += try InputItem.parse(ndjson: data, source: items == "-" ? "stdin" : items)
     }
     guard !found.isEmpty else {
@@ -222,12 +217,13 @@ struct Convert: AsyncParsableCommand {
 
   private func describe(_ job: Job) async throws {
     let estimate = try await job.estimate()
+    for failure in job.plan.unusable { output.say("codi: " + Self.named(failure.item, failure.reason)) }
     if output.json {
       for item in estimate.items {
         output.printLine(OutputOptions.line(["event": "planned", "input": item.input, "output": item.output]))
       }
     } else {
-      for item in estimate.items { output.printLine("\(item.input) → \(item.output)") }
+      for item in estimate.items { output.printLine("\(item.input) → \(item.output)".printable()) }
     }
     output.emit(
       [
@@ -241,7 +237,7 @@ struct Convert: AsyncParsableCommand {
 
   private func makeFolders(_ plan: JobPlan) throws {
     let remedy = "Choose a folder that can be written."
-    for folder in Set([out] + plan.items.map { ($0.output as NSString).deletingLastPathComponent }) {
+    for folder in Set([out] + plan.items.map { PathText.folder(of: $0.output) }) {
       do { try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true) } catch {
         throw ConversionError(
           .outputFolder, at: folder, "The folder cannot be made: \(error.localizedDescription)", remedy: remedy)

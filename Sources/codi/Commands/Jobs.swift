@@ -25,7 +25,7 @@ struct Jobs: AsyncParsableCommand {
         if output.json {
           output.printLine(String(decoding: try encoder.encode(entry), as: UTF8.self))
         } else if !output.quiet {
-          output.printLine("\(entry.state) \(entry.output)" + (entry.error.map { ": \($0)" } ?? ""))
+          output.printLine(("\(entry.state) \(entry.output)" + (entry.error.map { ": \($0)" } ?? "")).printable())
         }
       }
       guard !output.json else { return }

@@ -74,6 +74,12 @@ struct Keys: ParsableCommand {
     func run() throws {
       let old = try KeyFiles.secret(from)
       let new = try KeyFiles.shown(to)
+      guard new != old.publicKey else {
+        throw Exit.Failure(
+          exit: .usage,
+          description:
+            "--from and --to are the same key \(new.id). Make the next one with codi keys new, and name it in --to.")
+      }
       let (file, signature) = try KeyRotation.sign(new, of: publisher, by: old)
       try file.write(to: URL(filePath: out), options: .atomic)
       try Data(signature.file.utf8).write(to: URL(filePath: out + ".minisig"), options: .atomic)

@@ -27,6 +27,10 @@ struct Pack: AsyncParsableCommand {
     let folder =
       FileManager.default.fileExists(atPath: run) ? RunFolder(at: URL(filePath: run)) : RunFolder(named: run)
     let packer = RunPacker(folder, source: URL(filePath: source), license: URL(filePath: license))
+    guard FileManager.default.isReadableFile(atPath: license) else {
+      throw Exit.Failure(
+        exit: .notFound, description: "\(license): There is no such licence text. Name one with --license FILE.")
+    }
     // Asked for before the work starts.
     let key = try key.map(KeyFiles.secret)
     let measured = try metrics.map(readMetrics) ?? []

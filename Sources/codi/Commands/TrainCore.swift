@@ -47,7 +47,7 @@ extension ProgressBar {
   /// Says now and then how many pictures have been read.
   static let loading: @Sendable (Int, Int) -> Void = { done, total in
     if done % 1000 == 0 || done == total {
-      FileHandle.standardError.write(Data("read \(done) of \(total) pictures\n".utf8))
+      StandardStreams.say("read \(done) of \(total) pictures\n")
     }
   }
 
@@ -56,8 +56,7 @@ extension ProgressBar {
     guard !broken.isEmpty else { return }
     let shown = broken.prefix(20).map { "  \($0.name): \($0.reason)\n" }.joined()
     let rest = broken.count > 20 ? "  and \(broken.count - 20) more\n" : ""
-    FileHandle.standardError.write(
-      Data("pictures that cannot be used and are left out: \(broken.count)\n\(shown)\(rest)".utf8))
+    StandardStreams.say("pictures that cannot be used and are left out: \(broken.count)\n\(shown)\(rest)")
   }
 
   func show(_ p: TrainingProgress) {

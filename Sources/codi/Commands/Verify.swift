@@ -36,7 +36,7 @@ struct Verify: AsyncParsableCommand {
           text: "\(name) is sound, " + (bundle.signer.map { "signed by \($0.id)" } ?? "not signed"))
       } catch {
         failed = true
-        FileHandle.standardError.write(Data("codi: \(error)\n".utf8))
+        StandardStreams.say("codi: \("\(error)".printable(lines: true))\n")
         if output.json {
           output.printLine(OutputOptions.line(["event": "failed", "name": name, "reason": "\(error)"]))
         }
