@@ -41,7 +41,7 @@ private final class Pool: Sendable {
   func take(_ byteCount: Int) -> UnsafeMutableRawPointer {
     let size = Self.rounded(byteCount)
     if let block = free.withLock({ $0[size]?.popLast() }) { return block.base }
-    byteCount.wrappingAdd(size, ordering: .relaxed)
+    self.byteCount.wrappingAdd(size, ordering: .relaxed)
     if let base = aligned_alloc(64, size) { return base }
     trim()
     guard let base = aligned_alloc(64, size) else { preconditionFailure("out of memory: \(size) bytes") }
