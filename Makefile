@@ -16,7 +16,7 @@ SOURCES := Package.swift Sources Plugins Tests
 BUILT = $(or $(PRODUCTS),.build/release)
 CODI = .build/release/codi
 
-.PHONY: build demo demo/store test proof-batch install setup format lint bench docs clean
+.PHONY: build demo demo/store test proof-batch conformance seams install setup format lint bench docs clean
 
 build: setup
 	swift build -c release
@@ -43,6 +43,14 @@ test: setup
 # Two thousand crops of the photographs in CODI_TEST_DATA, twenty of them broken, through the adapter with ten kills.
 proof-batch:
 	$(MAKE) test FILTER=BatchProofTests CODI_PROOF_PICTURES=2000 CODI_PROOF_KILLS=10 CODI_PROOF_ADAPTER=$(ADAPTER)
+
+# Writes Documentation/Conformance.md: what is kept of a photograph in which format, as tried out.
+conformance:
+	$(MAKE) test FILTER=ConformanceTests/write CODI_WRITE_CONFORMANCE=1
+
+# How far regions show with the adapter: figures for a photograph, and for flat, even and noisy pictures.
+seams: demo/store
+	CODI_HOME=$(CURDIR)/demo/store $(CODI) bench --adapter $(ADAPTER) --seams Documentation/Samples/jumper.png
 
 # The adapter, with the core it needs, in a store of its own below demo/.
 demo/store: build

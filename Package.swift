@@ -90,7 +90,7 @@ let testTargets: [Target] = [
   tests(of: "Diffusion", ["Tensor"]),
   tests(of: "Networks", ["Tensor", "Diffusion", "Bundles"], files: ["Fixtures"]),
   tests(of: "Bundles", ["Clibzip"]),
-  tests(of: "Imaging", []),
+  tests(of: "Imaging", ["TestSupport"]),
   tests(of: "Metrics", ["Tensor", "Imaging", "Bundles"], files: ["Fixtures"]),
   tests(of: "Adapters", ["Tensor", "Diffusion", "Networks", "Bundles"]),
   tests(

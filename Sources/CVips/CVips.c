@@ -113,6 +113,14 @@ static cv_status open_input(const cv_input *input, int32_t shrink, VipsImage **i
 
 static int deep(const VipsImage *image) { return image->BandFmt != VIPS_FORMAT_UCHAR; }
 
+/* Whether rows are known from top to bottom, before the whole picture is. */
+static int comes_in_rows(VipsImage *image, const char *format) {
+  int scans = 0; /* of a progressive JPEG */
+  if (vips_image_get_typeof(image, "jpeg-multiscan")) vips_image_get_int(image, "jpeg-multiscan", &scans);
+  return (strcmp(format, "jpeg") == 0 || strcmp(format, "png") == 0 || strcmp(format, "tiff") == 0) && !scans &&
+         vips_image_get_orientation(image) <= 1 && !vips_image_get_typeof(image, "interlaced");
+}
+
 cv_status cv_probe(const cv_input *input, cv_header *header, char *error, size_t size) {
   memset(header, 0, sizeof *header);
   cv_status status = ready(error, size);
@@ -128,6 +136,11 @@ cv_status cv_probe(const cv_input *input, cv_header *header, char *error, size_t
   header->bits = deep(image) ? 16 : 8;
   header->has_alpha = vips_image_hasalpha(image);
   header->has_profile = vips_image_get_typeof(image, VIPS_META_ICC_NAME) != 0;
+  header->in_rows = comes_in_rows(image, format);
+  const char *codec = NULL;
+  if (vips_image_get_typeof(image, "heif-compression") && !vips_image_get_string(image, "heif-compression", &codec) &&
+      strcmp(codec, "av1") == 0)
+    format = "avif";
   g_strlcpy(header->format, format, sizeof header->format);
   g_object_unref(image);
   return cv_status_ok;
@@ -405,6 +418,14 @@ cv_status cv_reader_open(const cv_input *input, cv_reader **reader, cv_picture *
   int32_t shrunk;
   cmsHTRANSFORM chain = NULL;
   if ((status = open_input(input, 1, &image, &format, &shrunk, error, size))) return status;
+  if (input->maximum_pixels > 0 && !comes_in_rows(image, format) &&
+      (int64_t)image->Xsize * image->Ysize > input->maximum_pixels / 4) {
+    char wide[128];
+    g_snprintf(wide, sizeof wide, "%d x %d pixels, which must be decoded as a whole: a quarter is allowed", image->Xsize,
+               image->Ysize);
+    g_object_unref(image);
+    return fail(cv_status_too_large, wide, error, size);
+  }
 
   keep_metadata(image, picture);
   if (vips_image_get_orientation(image) > 1) { /* rows come in another order, so every pixel is needed first */
@@ -518,13 +539,19 @@ static int save(VipsImage *image, VipsTarget *target, cv_format format, int32_t 
   case cv_format_png:
     return vips_pngsave_target(image, target, "compression", 6, "filter", VIPS_FOREIGN_PNG_FILTER_ALL, "strip", bare,
                                NULL);
-  case cv_format_jpeg:
-    return vips_jpegsave_target(image, target, "Q", quality, "optimize_coding", TRUE, "strip", bare, NULL);
+  case cv_format_jpeg: {
+    /* Best codes need the coefficients of the whole picture at once, 6 bytes a pixel: not where pictures come in rows. */
+    gboolean optimise = (int64_t)image->Xsize * image->Ysize < 1 << 24;
+    return vips_jpegsave_target(image, target, "Q", quality, "optimize_coding", optimise, "strip", bare, NULL);
+  }
   case cv_format_webp:
     return vips_webpsave_target(image, target, "Q", quality, "lossless", quality >= 100, "strip", bare, NULL);
   case cv_format_tiff:
     return vips_tiffsave_target(image, target, "compression", VIPS_FOREIGN_TIFF_COMPRESSION_DEFLATE, "predictor",
                                 VIPS_FOREIGN_TIFF_PREDICTOR_HORIZONTAL, "strip", bare, NULL);
+  case cv_format_avif: /* 8 or 12 bits; more effort costs twice the time a level and saves little */
+    return vips_heifsave_target(image, target, "Q", quality, "compression", VIPS_FOREIGN_HEIF_COMPRESSION_AV1, "effort",
+                                2, "strip", bare, NULL);
   }
   return -1;
 }
@@ -726,3 +753,5 @@ void cv_writer_close(cv_writer *writer) {
 }
 
 void cv_bytes_free(void *bytes) { g_free(bytes); }
+
+const char *cv_version(void) { return vips_version_string(); }

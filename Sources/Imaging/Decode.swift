@@ -9,10 +9,12 @@ public struct PictureHeader: Sendable, Hashable {
   public let bands: Int
   /// Bits per channel, 8 or 16.
   public let bitDepth: Int
-  /// "jpeg", "png", "webp", "tiff", "heif" (also AVIF) or "gif".
+  /// "jpeg", "png", "webp", "tiff", "heif", "avif" or "gif".
   public let format: String
   public let hasAlpha: Bool
   public let hasProfile: Bool
+  /// Whether its rows can be decoded from top to bottom without all of it in memory.
+  public let isDecodedInRows: Bool
 }
 
 /// Reads a picture's header without decoding a pixel.
@@ -133,6 +135,7 @@ extension PictureHeader {
     bitDepth = Int(raw.bits)
     hasAlpha = raw.has_alpha != 0
     hasProfile = raw.has_profile != 0
+    isDecodedInRows = raw.in_rows != 0
     format = withUnsafeBytes(of: raw.format) { bytes in
       String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
     }

@@ -2,7 +2,7 @@ internal import CVips
 
 /// The file formats pictures are written in.
 public enum PictureFormat: String, Sendable, CaseIterable {
-  case png, jpeg, webp, tiff
+  case png, jpeg, webp, tiff, avif
 
   /// The format a file name's extension asks for, in any case.
   public init?(path: String) {
@@ -14,6 +14,7 @@ public enum PictureFormat: String, Sendable, CaseIterable {
     case "jpg", "jpeg": self = .jpeg
     case "webp": self = .webp
     case "tif", "tiff": self = .tiff
+    case "avif": self = .avif
     default: return nil
     }
   }
@@ -24,6 +25,7 @@ public enum PictureFormat: String, Sendable, CaseIterable {
     case .jpeg: .jpeg
     case .webp: .webp
     case .tiff: .tiff
+    case .avif: .avif
     }
   }
 }
@@ -39,18 +41,21 @@ public func encodeJPEG(_ bitmap: Bitmap, quality: Int = 90) throws(ImagingError)
   try encode(Picture(bitmap), as: .jpeg, quality: quality)
 }
 
-/// Encodes a picture with its profile and metadata; JPEG and WebP have 8 bits, JPEG flattens alpha on white.
-/// - Parameter quality: 1...100 for JPEG and WebP; WebP at 100 is lossless.
+/// The version of the library that reads and writes pictures: another one may write other bytes.
+public var imagingLibrary: String { "libvips " + String(cString: cv_version()) }
+
+/// Encodes a picture with its profile and metadata; JPEG and WebP have 8 bits, AVIF 8 or 12, JPEG flattens alpha on white.
+/// - Parameter quality: 1...100 for JPEG, WebP and AVIF; WebP at 100 is lossless.
 public func encode(_ picture: Picture, as format: PictureFormat, quality: Int = 90) throws(ImagingError) -> [UInt8] {
   let writer = try PictureWriter(PictureWriter.Form(picture), as: format, quality: quality)
   try writer.write(picture.pixels, alpha: picture.alpha)
   return try writer.finishBytes()
 }
 
-/// Writes a picture in the format of the path's extension: png, jpg, jpeg, webp, tif or tiff.
+/// Writes a picture in the format of the path's extension: png, jpg, jpeg, webp, tif, tiff or avif.
 ///
 /// The file appears complete or not at all.
-/// - Parameter quality: 1...100 for JPEG and WebP; WebP at 100 is lossless.
+/// - Parameter quality: 1...100 for JPEG, WebP and AVIF; WebP at 100 is lossless.
 public func write(_ picture: Picture, to path: String, quality: Int = 90) throws(ImagingError) {
   let writer = try PictureWriter(path, PictureWriter.Form(picture), quality: quality)
   try writer.write(picture.pixels, alpha: picture.alpha)

@@ -3,7 +3,7 @@ internal import CVips
 /// A picture that is decoded from top to bottom, as a conversion sees it: upright, sRGB, 8 or 16 bits, alpha apart.
 ///
 /// What is held depends on the picture's width; a picture that must be turned (EXIF orientation), and formats that have no
-/// rows (WebP, HEIF, AVIF, interlaced PNG), are decoded as a whole.
+/// rows (WebP, HEIF, AVIF, progressive JPEG, interlaced PNG), are decoded as a whole.
 public final class PictureReader {
   public let path: String
   public let width, height: Int
@@ -16,7 +16,8 @@ public final class PictureReader {
   private var next = 0
 
   /// Reads the header.
-  /// - Parameter maximumPixels: checked against the header before anything is decoded.
+  /// - Parameter maximumPixels: checked against the header before anything is decoded; a quarter of it where the picture
+  ///   must be decoded as a whole.
   /// - Throws: `ImagingError` for what is no picture, or none that can be read.
   public init(_ path: String, maximumPixels: Int = 500_000_000) throws(ImagingError) {
     try checkRegularFile(path)

@@ -1,7 +1,7 @@
 internal import CVips
 
-/// A picture that is encoded from top to bottom, on a thread of its own: what is held depends on its width, save for WebP,
-/// which is encoded as a whole.
+/// A picture that is encoded from top to bottom, on a thread of its own: what is held depends on its width, save for WebP
+/// and AVIF, which are encoded as a whole.
 public final class PictureWriter {
   /// What a picture is beside its pixels.
   public struct Form: Sendable {
@@ -41,13 +41,13 @@ public final class PictureWriter {
   private let writer: OpaquePointer
 
   /// Starts a file that takes the name `path` when it is finished, in the format of the path's extension: png, jpg, jpeg,
-  /// webp, tif or tiff. JPEG and WebP have 8 bits, JPEG flattens alpha on white.
-  /// - Parameter quality: 1...100 for JPEG and WebP; WebP at 100 is lossless.
+  /// webp, tif, tiff or avif. JPEG and WebP have 8 bits, AVIF 8 or 12, JPEG flattens alpha on white.
+  /// - Parameter quality: 1...100 for JPEG, WebP and AVIF; WebP at 100 is lossless.
   public convenience init(_ path: String, _ form: Form, quality: Int = 90) throws(ImagingError) {
     guard let format = PictureFormat(path: path) else {
       throw ImagingError(
         code: .unsupported, location: path, reason: "The file name does not say a format that can be written.",
-        remedy: "End it in .png, .jpg, .webp or .tif.")
+        remedy: "End it in .png, .jpg, .webp, .tif or .avif.")
     }
     try self.init(form, format, quality: quality, to: .file(try DraftFile(for: path)))
   }

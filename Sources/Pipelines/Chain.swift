@@ -14,52 +14,67 @@ public struct Chain: Sendable {
     /// What identifies the adapter beyond its version: the digest of its bundle.
     let digest: String
     let values: [String: ParameterValue]
+    /// Network evaluations for each region, where they were chosen for this adapter alone.
+    let steps: Int?
     /// Sides of a result over those of its input.
     var scale: Int { max(1, adapter.manifest.geometry?.scale ?? 1) }
     let plugin: @Sendable ([String: ParameterValue], UInt64) throws -> TaskPlugin
 
     /// - Parameter plugin: starts the adapter's plugin with these values and this seed.
     public init(
-      _ adapter: Adapter, digest: String, values: [String: ParameterValue] = [:],
+      _ adapter: Adapter, digest: String, values: [String: ParameterValue] = [:], steps: Int? = nil,
       plugin: @escaping @Sendable ([String: ParameterValue], UInt64) throws -> TaskPlugin
     ) {
-      (self.adapter, self.digest, self.values, self.plugin) = (adapter, digest, values, plugin)
+      (self.adapter, self.digest, self.values, self.steps, self.plugin) = (adapter, digest, values, steps, plugin)
     }
+
+    fileprivate var defaultSteps: Int { steps ?? adapter.manifest.sampling?.defaultSteps ?? 4 }
   }
 
   public let stages: [Stage]
   /// The job's; a picture's own choices come first.
   public let options: Converter.Options
+  /// Whether results are written without the source's metadata, and without provenance.
+  public let isStripping: Bool
   /// Named in journals, because another version may make other bytes.
   let program: String
   private let kept = Kept()
 
   /// - Throws: `ConversionError` for no adapter at all.
-  public init(_ stages: [Stage], options: Converter.Options, program: String) throws(ConversionError) {
+  public init(
+    _ stages: [Stage], options: Converter.Options, program: String, isStripping: Bool = false
+  ) throws(ConversionError) {
     guard !stages.isEmpty else {
       throw ConversionError(.options, at: "chain", "It has no adapter.", remedy: "Name one with --adapter.")
     }
     self.stages = stages
     self.options = options
     self.program = program
+    self.isStripping = isStripping
+  }
+
+  /// The same chain with other options.
+  func with(_ options: Converter.Options) throws(ConversionError) -> Chain {
+    try Chain(stages, options: options, program: program, isStripping: isStripping)
   }
 
   /// What a picture's result is made with: the job's options, changed by the picture's choices.
   struct Settings: Hashable, Sendable {
     var seed: UInt64
-    var steps: Int?
     /// For each stage.
+    var steps: [Int]
     var values: [[String: ParameterValue]]
   }
 
   /// - Throws: `ConversionError` for a parameter that no adapter has, or with a value out of its range.
   func settings(_ choices: ItemChoices) throws(ConversionError) -> Settings {
+    let steps = choices.steps ?? options.steps
     var settings = Settings(
-      seed: choices.seed ?? options.seed, steps: choices.steps ?? options.steps, values: stages.map(\.values))
+      seed: choices.seed ?? options.seed, steps: stages.map { steps ?? $0.defaultSteps }, values: stages.map(\.values))
     let given = choices.parameters.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
     let typed = try Self.values(given, for: stages.map(\.adapter.manifest))
     for (stage, values) in typed.enumerated() { settings.values[stage].merge(values) { $1 } }
-    if let steps = settings.steps, !(1...1000).contains(steps) {
+    if let steps = settings.steps.first(where: { !(1...1000).contains($0) }) {
       throw ConversionError(
         .options, at: "steps", "\(steps) steps are not between 1 and 1000.", remedy: "Use --steps 4, for example.")
     }
@@ -116,9 +131,11 @@ public struct Chain: Sendable {
   @Compute func converters(_ settings: Settings) throws -> [Converter] {
     if let known = kept.find(settings) { return known }
     var options = options
-    (options.seed, options.steps) = (settings.seed, settings.steps)
-    let made = try zip(stages, settings.values).map { stage, values in
-      try Converter(stage.adapter, plugin: try stage.plugin(values, settings.seed), options: options)
+    options.seed = settings.seed
+    let made = try stages.indices.map { index in
+      options.steps = settings.steps[index]
+      let plugin = try stages[index].plugin(settings.values[index], settings.seed)
+      return try Converter(stages[index].adapter, plugin: plugin, options: options)
     }
     kept.keep(made, for: settings)
     return made
@@ -148,11 +165,10 @@ public struct Chain: Sendable {
       adapter: stages.map { "\($0.adapter.manifest.name)@\($0.adapter.manifest.version) \($0.digest)" }
         .joined(separator: "\n"),
       core: stages.map { "\($0.adapter.core.reference) \($0.adapter.core.digest)" }.joined(separator: "\n"),
-      numerics: "\(options.precision.rawValue), \(instructionSet)\(hasNativeBFloat16 ? " with bf16" : ""), "
-        + "oneDNN \(oneDNNVersion), codi \(program), regions of \(options.region) over \(options.overlap)",
+      numerics: "\(options.precision.rawValue), \(Self.numericsOfThisMachine), codi \(program), "
+        + "regions of \(options.region) over \(options.overlap)" + (isStripping ? ", metadata dropped" : ""),
       parameters: settings.values.map(text).joined(separator: "\n"), seed: "\(settings.seed)",
-      steps: stages.map { "\(settings.steps ?? $0.adapter.manifest.sampling?.defaultSteps ?? 4)" }
-        .joined(separator: "\n"))
+      steps: settings.steps.map { "\($0)" }.joined(separator: "\n"))
   }
 }
 
@@ -174,17 +190,5 @@ extension [Converter] {
         shouldStop: shouldStop)
     }
     return picture
-  }
-}
-
-extension ParameterValue {
-  /// As `Manifest.Parameter.value(of:)` reads it.
-  fileprivate var text: String {
-    switch self {
-    case .number(let value): "\(value)"
-    case .integer(let value): "\(value)"
-    case .boolean(let value): "\(value)"
-    case .text(let value): value
-    }
   }
 }

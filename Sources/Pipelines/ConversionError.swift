@@ -1,7 +1,7 @@
 /// Why a picture, or a whole job, cannot be converted: what, where, why, and what to do next.
 public struct ConversionError: Error, Sendable, CustomStringConvertible {
   public enum Code: String, Sendable {
-    case options, unsupported, noInput, itemsFile, collision, existing, outputFolder, journal, busy
+    case options, unsupported, noInput, itemsFile, collision, existing, outputFolder, journal, busy, provenance, memory
   }
   public let code: Code
   public let location: String

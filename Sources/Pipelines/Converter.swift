@@ -19,6 +19,9 @@ public struct Converter: Sendable {
     public var region = 384
     /// Pixels shared by neighbouring regions.
     public var overlap = 32
+    /// What an encoder that sees the condition alone may keep from step to step, in bytes; the rest is computed again,
+    /// with the same result.
+    public var featureBudget = 256 << 20
     public init() {}
   }
 
@@ -31,9 +34,7 @@ public struct Converter: Sendable {
 
   /// Rows of the condition that the plugin makes in one call: its own memory stays small, and what neighbouring calls
   /// share cheap.
-  private static let bandHeight = 256
-  /// What an encoder that sees the condition alone may keep from step to step, in bytes; the rest is computed again.
-  private static let featureBudget = 256 << 20
+  static let bandHeight = 128
 
   /// - Throws: `ConversionError` when the adapter cannot run with these options.
   public init(_ adapter: Adapter, plugin: TaskPlugin, options: Options = Options()) throws {
@@ -71,10 +72,25 @@ public struct Converter: Sendable {
 
   /// The regions for an input of this size.
   public func plan(width: Int, height: Int) throws -> RegionPlan {
+    try plan(width: width, height: height, region: options.region)
+  }
+
+  func plan(width: Int, height: Int, region: Int) throws -> RegionPlan {
     let size = try plugin.outputSize(width: width, height: height)
     return RegionPlan(
       width: size.width, height: size.height, granularity: denoiser.core.configuration.granularity,
-      region: options.region, overlap: options.overlap)
+      region: region, overlap: options.overlap)
+  }
+
+  /// Whether what the encoder says of a region is kept from one step to the next.
+  var keepsFeatures: Bool { steps > 1 && adapter.encoder.configuration.sees == .condition }
+
+  /// Runs the network on one region of noise: kernels are then ready, and what it takes can be measured.
+  @Compute func evaluateOnce(side: Int) throws {
+    let channels = adapter.core.network.configuration.pictureChannels
+    let z = NoiseStream(key: 1).normal(draw: 0, height: side, width: side, channels: channels)
+    let c = NoiseStream(key: 2).normal(draw: 0, height: side, width: side, channels: conditionChannels)
+    _ = try denoiser(z, c, [sampler.levels[0]], prepared: try denoiser.prepare(c))
   }
 
   /// The converted picture, all of it in memory.
@@ -126,7 +142,7 @@ public struct Converter: Sendable {
           var done = 0
           let cascade = StepCascade(
             denoiser, sampler, plan, noise: NoiseStream(seed: options.seed, digest: digest),
-            conditionChannels: conditionChannels, featureBudget: Self.featureBudget,
+            conditionChannels: conditionChannels, featureBudget: options.featureBudget,
             willEvaluate: {
               if shouldStop() { throw CancellationError() }
               progress(done, plan.count * sampler.steps)

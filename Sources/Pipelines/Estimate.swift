@@ -38,16 +38,19 @@ extension Job {
     let looked = stride(from: 0, to: todo.count, by: step).map { todo[$0] }
     /// For each stage.
     var loads = [Load](repeating: Load(), count: chain.stages.count)
+    var pictures: [(item: JobItem, header: PictureHeader)] = []
     for work in looked {
       guard let header = try? probe(plan.items[work.number].input) else { continue }
+      pictures.append((plan.items[work.number], header))
       var size = (width: header.width, height: header.height)
       for (stage, converter) in try chain.converters(agenda.settings[work.settings]).enumerated() {
         let cut = try converter.plan(width: size.width, height: size.height)
         size = try converter.plugin.outputSize(width: size.width, height: size.height)
-        let inRows = chain.stages.count == 1 && Self.isLarge(resultPixels: size.width * size.height)
-        loads[stage].add(cut, steps: converter.steps, outputPixels: size.width * size.height, inRows: inRows)
+        loads[stage].add(cut, steps: converter.steps, outputPixels: size.width * size.height)
       }
     }
+    // Before the rehearsal, whose own memory would count.
+    estimate.bytes = try expectedMemory(pictures)
     guard let first = agenda.settings.first, let shapes = Optional(loads.compactMap(\.shape)),
       shapes.count == loads.count
     else { return estimate }
@@ -59,22 +62,16 @@ extension Job {
     let scale = Double(todo.count) / Double(looked.count)
     estimate.seconds *= scale
     estimate.regions = Int((Double(estimate.regions) * scale).rounded())
-    // What the rehearsal took includes the program, the weights and one region's activations.
-    let waiting = max(0, options.jobs - 3) * (loads.map(\.largest).max() ?? 0) * Self.bytesPerWaitingPixel
-    estimate.bytes = Self.peakMemory + Self.bytesBeside + (loads.map(\.bytes).max() ?? 0) + waiting
     return estimate
   }
 
   private struct Load {
     var regions = 0, evaluatedPixels = 0, outputPixels = 0
-    /// Pixels of the largest picture, and what the most demanding one takes.
-    var largest = 0, bytes = 0
-    /// A region of the largest picture.
+    /// Pixels of the largest picture, and a region of it.
+    var largest = 0
     var shape: (width: Int, height: Int)?
 
-    mutating func add(_ cut: RegionPlan, steps: Int, outputPixels: Int, inRows: Bool) {
-      bytes = max(
-        bytes, inRows ? cut.width * (bytesPerColumn + steps * bytesPerColumnAndStep) : outputPixels * bytesPerPixel)
+    mutating func add(_ cut: RegionPlan, steps: Int, outputPixels: Int) {
       regions += cut.count
       evaluatedPixels += cut.count * cut.regionWidth * cut.regionHeight * steps
       self.outputPixels += outputPixels
@@ -83,31 +80,7 @@ extension Job {
       shape = (cut.regionWidth, cut.regionHeight)
     }
   }
-
-  /// Another picture that waits for its turn or is being encoded.
-  private static let bytesPerWaitingPixel = 3 * 4
-
-  /// Decoders, encoders and the rows of regions under way, in bytes. This and the three below were fitted to the peak
-  /// memory (`/usr/bin/time -v`) of results of 1.4, 12 and 25 megapixels in one step.
-  private static let bytesBeside = 90 << 20
-
-  /// The most this process has held so far, in bytes.
-  private static var peakMemory: Int {
-    var usage = rusage()
-    #if os(Linux)
-      getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-      return usage.ru_maxrss * 1024
-    #else
-      getrusage(RUSAGE_SELF, &usage)
-      return usage.ru_maxrss
-    #endif
-  }
 }
-
-/// For each pixel of a result that is in memory as a whole: float32 in the network's hands and being encoded.
-private let bytesPerPixel = 40
-/// For each column of a result that is made in rows: what is read and written, and what each step keeps.
-private let (bytesPerColumn, bytesPerColumnAndStep) = (64_000, 40_000)
 
 extension Converter {
   /// Seconds of one network evaluation for each pixel of a region of this size, and seconds of everything else for each

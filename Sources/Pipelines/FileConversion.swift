@@ -12,10 +12,12 @@ extension Converter {
   /// - Parameters:
   ///   - digest: SHA-256 of the source file's bytes.
   ///   - output: its extension names the format.
+  ///   - metadata: the result's from the source's.
   /// - Returns: the result, which still has to be published, and its size.
   @Compute public func convert(
     file source: String, digest: [UInt8], to output: String, maximumPixels: Int = 500_000_000,
-    progress: (Int, Int) -> Void = { _, _ in }, shouldStop: () -> Bool = { false }
+    metadata: (Picture.Metadata) -> Picture.Metadata = { $0 }, progress: (Int, Int) -> Void = { _, _ in },
+    shouldStop: () -> Bool = { false }
   ) throws -> (file: StagedFile, width: Int, height: Int) {
     let reader = try PictureReader(source, maximumPixels: maximumPixels)
     let size = try plugin.outputSize(width: reader.width, height: reader.height)
@@ -23,7 +25,7 @@ extension Converter {
       output,
       .init(
         width: size.width, height: size.height, hasAlpha: reader.hasAlpha, bitDepth: reader.bitDepth,
-        iccProfile: reader.iccProfile, metadata: reader.metadata))
+        iccProfile: reader.iccProfile, metadata: metadata(reader.metadata)))
     // One number a pixel of the smaller picture: kept as a whole.
     var alpha: [Float] = []
     var written = 0

@@ -96,6 +96,7 @@ public struct Job: Sendable {
       }
     }
     result.remaining = agenda.todo.count - result.converted - (result.failures.count - unusable.count)
+    result.bytes = peakMemory
     events(.finished(result, seconds: elapsed()))
     return result
   }
@@ -202,16 +203,13 @@ extension Job {
     let width, height: Int
   }
 
-  /// Whether a picture is converted in rows: decoding and encoding then no longer overlap with another picture's network,
-  /// which matters little there, and memory no longer grows with the height. Judged without the plugin and the compute
-  /// thread, which are busy with another picture.
+  /// Whether a picture is converted in rows; judged without the plugin and the compute thread, which are busy with another
+  /// picture.
   private func isLarge(_ item: JobItem) throws -> Bool {
     guard chain.stages.count == 1 else { return false }
     let header = try probe(item.input)
-    return Self.isLarge(resultPixels: header.width * header.height * chain.stages[0].scale * chain.stages[0].scale)
+    return header.width * header.height * chain.stages[0].scale * chain.stages[0].scale >= options.rowsFrom
   }
-
-  static func isLarge(resultPixels: Int) -> Bool { resultPixels >= 1 << 24 }
 
   /// Decodes, converts and encodes, each on a thread of its own, so that other pictures can be at the other steps.
   private func convertAtOnce(
@@ -239,6 +237,8 @@ extension Job {
       guard let format = PictureFormat(path: item.output) else {
         throw ConversionError(.options, at: item.output, "The name says no format.", remedy: "End it in .png.")
       }
+      var picture = picture
+      picture.metadata = chain.metadata(picture.metadata, settings, source: digest, for: format)
       let bytes = try encode(picture, as: format)
       return Made(
         file: try StagedFile(bytes, for: item.output), digest: hex(SHA256.digest(of: Data(bytes))),
@@ -262,6 +262,7 @@ extension Job {
         }
         return try converter.convert(
           file: item.input, digest: digest, to: item.output,
+          metadata: { chain.metadata($0, settings, source: digest, for: PictureFormat(path: item.output)) },
           progress: { done, all in progress(Double(done) / Double(max(1, all))) }, shouldStop: shouldStop)
       }
       return (made, seconds)
@@ -290,10 +291,6 @@ extension Job {
     defer { seconds += (ContinuousClock.now - start) / .seconds(1) }
     return try body()
   }
-}
-
-private func hex(_ digest: [UInt8]) -> String {
-  digest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
 }
 
 /// The compute thread's memory of the last picture's size.

@@ -60,7 +60,7 @@ public enum JobEvent: Sendable {
         [
           ("event", "finished"), ("converted", result.converted), ("skipped", result.skipped),
           ("failed", result.failures.count), ("remaining", result.remaining), ("seconds", seconds),
-          ("failures", result.failures.map { ["input": $0.item.input, "reason": $0.reason] }),
+          ("bytes", result.bytes), ("failures", result.failures.map { ["input": $0.item.input, "reason": $0.reason] }),
         ]
       }
     let encoder = JSONEncoder()

@@ -7,6 +7,9 @@ public struct JobOptions: Sendable, Hashable {
 
   /// Pictures under way at a time, at least 1: while one is in the network others are decoded and encoded.
   public var jobs = 3
+  /// Results of so many pixels and more are made row by row: decoding and encoding then no longer overlap with another
+  /// picture's network, which matters little there, and memory no longer grows with the height.
+  public var rowsFrom = 1 << 24
   /// Attempts after a first that failed, for each picture.
   public var retries = 0
   public var onError = OnError.skip
@@ -32,5 +35,7 @@ public struct JobResult: Sendable {
   public var failures: [Failure] = []
   /// Not tried: the run was stopped.
   public var remaining = 0
+  /// The most memory that the process has held.
+  public var bytes = 0
   public init() {}
 }

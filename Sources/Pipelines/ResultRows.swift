@@ -5,6 +5,9 @@ internal import Tensor
 /// The plugin's side of a conversion from top to bottom: conditions made from input rows as they are read, and results
 /// finished as soon as the network has made the rows that the plugin looks at.
 @Compute final class ResultRows {
+  /// Rows that are finished in one call of the plugin, at least, and so many more as come at a time.
+  nonisolated static let callHeight = 128
+
   private let plugin: TaskPlugin
   private let (halo, scale): (Int, Int)
   private let input, output: (width: Int, height: Int)
@@ -45,7 +48,8 @@ internal import Tensor
     }
     let isComplete = result.rows.upperBound == output.height
     let end = isComplete ? output.height : result.rows.upperBound - halo
-    guard end > finished else { return }
+    // The plugin looks at rows above and below, so few calls cost less.
+    guard isComplete ? end > finished : end - finished >= Self.callHeight else { return }
     let region = self.region(finished..<end)
     let seen = max(0, finished - halo)..<min(output.height, end + halo)
     try write(

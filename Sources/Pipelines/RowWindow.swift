@@ -23,6 +23,7 @@ struct RowWindow {
     let count = rowWidth * channels
     precondition(rowWidth <= width && new.count % count == 0, "rows of \(rowWidth) pixels")
     let added = new.count / count
+    makeRoom(for: added)
     let (start, rowCount) = (values.count, rowCount)
     values.append(contentsOf: repeatElement(0, count: added * rowCount))
     values.withUnsafeMutableBufferPointer { values in
@@ -42,6 +43,7 @@ struct RowWindow {
   /// Appends `[1, rows, width, channels]` float32.
   mutating func append(_ new: Tensor) {
     precondition(new.shape.count == 4 && new.shape[2] == width && new.shape[3] == channels, "\(new.shape)")
+    makeRoom(for: new.shape[1])
     new.withBytes { values.append(contentsOf: $0.bindMemory(to: Float.self)) }
     rows = rows.lowerBound..<(rows.upperBound + new.shape[1])
   }
@@ -49,12 +51,14 @@ struct RowWindow {
   /// Appends rows of zeros until row `end` is the first one that is not held.
   mutating func appendZeros(upTo end: Int) {
     guard end > rows.upperBound else { return }
+    makeRoom(for: end - rows.upperBound)
     values.append(contentsOf: repeatElement(0, count: (end - rows.upperBound) * rowCount))
     rows = rows.lowerBound..<end
   }
 
   /// Appends the last row again and again, until row `end` is the first one that is not held.
   mutating func repeatLastRow(upTo end: Int) {
+    makeRoom(for: max(0, end - rows.upperBound))
     while rows.upperBound < end {
       values.append(contentsOf: values.suffix(rowCount))
       rows = rows.lowerBound..<(rows.upperBound + 1)
@@ -72,6 +76,16 @@ struct RowWindow {
       values.removeFirst(dropped * rowCount)
       dropped = 0
     }
+  }
+
+  /// So much room and no more: an array that grows by itself doubles. Dropped rows go first; moving what is left costs
+  /// little beside what made it.
+  private mutating func makeRoom(for added: Int) {
+    let count = added * rowCount
+    guard values.count + count > values.capacity else { return }
+    values.removeFirst(dropped * rowCount)
+    dropped = 0
+    if values.count + count > values.capacity { values.reserveCapacity(values.count + count) }
   }
 
   /// Where row `y` begins in `values`.

@@ -17,6 +17,9 @@ internal import Tensor
     var next = 0
   }
 
+  /// Rows that are handed on at a time.
+  nonisolated static let stripHeight = 64
+
   private let denoiser: ConditionalDenoiser
   private let sampler: Sampler
   private let plan: RegionPlan
@@ -93,16 +96,18 @@ internal import Tensor
       }
       steps[index].next += 1
       let done = top..<(row + 1 < plan.rows.count ? plan.rows[row + 1] : plan.height)
-      let step = steps[index]
-      let z = try step.z.tensor(y: done.lowerBound, width: plan.width, height: done.count)
-      let predicted = try step.sum.tensor(y: done.lowerBound, width: plan.width, height: done.count)
-      steps[index].z.drop(before: done.upperBound)
-      steps[index].sum.drop(before: done.upperBound)
       if let last = steps.last, index == steps.count - 1 {
         condition.drop(before: last.next < plan.rows.count ? plan.rows[last.next] : plan.height)
       }
-      try advance(
-        index + 1, by: try sampler.advance(z, output: predicted, noise: epsilon(done), from: step.t, to: step.s))
+      let (t, s) = (steps[index].t, steps[index].s)
+      for start in stride(from: done.lowerBound, to: done.upperBound, by: Self.stripHeight) {
+        let strip = start..<min(done.upperBound, start + Self.stripHeight)
+        let z = try steps[index].z.tensor(y: start, width: plan.width, height: strip.count)
+        let predicted = try steps[index].sum.tensor(y: start, width: plan.width, height: strip.count)
+        steps[index].z.drop(before: strip.upperBound)
+        steps[index].sum.drop(before: strip.upperBound)
+        try advance(index + 1, by: try sampler.advance(z, output: predicted, noise: epsilon(strip), from: t, to: s))
+      }
     }
   }
 

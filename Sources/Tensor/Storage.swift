@@ -33,12 +33,15 @@ private final class Pool: Sendable {
   static let shared = Pool()
   private struct Block: @unchecked Sendable { let base: UnsafeMutableRawPointer }
   private let free = Mutex<[Int: [Block]]>([:])
+  /// Bytes of all blocks, in use or free.
+  let byteCount = Atomic(0)
 
   private static func rounded(_ byteCount: Int) -> Int { max(64, (byteCount + 63) & ~63) }
 
   func take(_ byteCount: Int) -> UnsafeMutableRawPointer {
     let size = Self.rounded(byteCount)
     if let block = free.withLock({ $0[size]?.popLast() }) { return block.base }
+    self.byteCount.wrappingAdd(size, ordering: .relaxed)
     if let base = aligned_alloc(64, size) { return base }
     trim()
     guard let base = aligned_alloc(64, size) else { preconditionFailure("out of memory: \(size) bytes") }
@@ -55,9 +58,15 @@ private final class Pool: Sendable {
       defer { blocks = [:] }
       return blocks
     }
-    for block in all.values.joined() { Glibc.free(block.base) }
+    for (size, blocks) in all {
+      for block in blocks { Glibc.free(block.base) }
+      byteCount.wrappingSubtract(size * blocks.count, ordering: .relaxed)
+    }
   }
 }
+
+/// Bytes that tensors hold or held, whether or not they are in use; `trimMemoryPool` returns those that are not.
+public var memoryPoolByteCount: Int { Pool.shared.byteCount.load(ordering: .relaxed) }
 
 /// Returns pooled memory that no tensor uses to the system.
 public func trimMemoryPool() { Pool.shared.trim() }

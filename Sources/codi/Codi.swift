@@ -7,7 +7,8 @@ import Foundation
     abstract: "Few-step image converters for the CPU: install adapters, run them over pictures, train new ones.",
     version: Version.current,
     subcommands: [
-      Install.self, Remove.self, List.self, Info.self, Convert.self, Jobs.self, Train.self, Evaluate.self, Pack.self,
+      Install.self, Remove.self, List.self, Info.self, Convert.self, Reproduce.self, Jobs.self, Train.self,
+      Evaluate.self, Pack.self,
       Sign.self, Publish.self, Yank.self, Search.self, RegistryCommand.self, Keys.self, TrustCommand.self, Update.self,
       Rollback.self, CollectGarbage.self,
       Verify.self,

@@ -72,8 +72,8 @@ enum Exit: Int32 {
     switch error.code {
     case .options, .collision: .usage
     case .noInput: .notFound
-    case .unsupported, .existing, .busy: .refused
-    case .outputFolder, .journal, .itemsFile: .badInput
+    case .unsupported, .existing, .busy, .memory: .refused
+    case .outputFolder, .journal, .itemsFile, .provenance: .badInput
     }
   }
 

@@ -206,6 +206,41 @@ import Testing
     }
   }
 
+  @Test("a chain in a file makes the bytes of the same chain named by --adapter")
+  func pipeline() throws {
+    let folder = try shop.pictures("piped", count: 1, side: 6)
+    try """
+    format: 1
+    seed: 3
+    precision: f32
+    stages:
+      - adapter: enlarge
+        steps: 1
+      - adapter: toy/enlarge@1.0.0
+        steps: 1
+        parameters: { strength: 0.5 }
+    """.write(toFile: shop.folder("chain.yaml"), atomically: true, encoding: .utf8)
+    try shop.run(["convert", folder, "--pipeline", "chain.yaml", "--out", "piped-file"]).expect(0)
+    try shop.run([
+      "convert", folder, "--adapter", "enlarge", "--adapter", "enlarge", "--steps", "1", "--seed", "3", "--set",
+      "2:strength=0.5", "--precision", "f32", "--out", "piped-named",
+    ]).expect(0)
+    #expect(try shop.bytes("piped-file/p0.png") == shop.bytes("piped-named/p0.png"))
+
+    // --seed is the one thing that may be said beside the file.
+    let command = ["convert", folder, "--pipeline", "chain.yaml", "--out", "piped-other"]
+    try shop.run(command + ["--seed", "4"]).expect(0)
+    #expect(try shop.bytes("piped-other/p0.png") != shop.bytes("piped-file/p0.png"))
+    for more in [["--adapter", "enlarge"], ["--steps", "1"], ["--set", "strength=0"], ["--precision", "f32"]] {
+      try shop.run(command + more).expect(2)
+    }
+    try shop.run(["convert", folder, "--out", "piped-other"]).expect(2)
+    try "format: 1\nstages:\n  - adapter: enlarge\n    parameters: { strength: 2 }\n".write(
+      toFile: shop.folder("wrong.yaml"), atomically: true, encoding: .utf8)
+    let wrong = try shop.run(["convert", folder, "--pipeline", "wrong.yaml", "--out", "piped-x"]).expect(5)
+    #expect(wrong.error.contains("wrong.yaml:4:") && shop.folder.names("piped-x") == [])
+  }
+
   @Test("the report shows what earlier runs finished, too")
   func report() throws {
     let folder = try shop.pictures("page", count: 2)

@@ -1,5 +1,6 @@
 import Foundation
 import Imaging
+import TestSupport
 import Testing
 
 /// Whatever a file holds, reading ends in a picture or an `ImagingError`.

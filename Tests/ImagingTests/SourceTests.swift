@@ -1,5 +1,6 @@
 import Foundation
 import Imaging
+import TestSupport
 import Testing
 
 /// What files of all kinds become: orientation, channels, profiles, metadata.

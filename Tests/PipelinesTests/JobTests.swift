@@ -229,8 +229,20 @@ import Testing
       ["event", "items", "skipped", "share"], named + ["reason"],
       named + ["width", "height", "sha256", "seed", "attempts", "seconds", "timing"], named + ["attempt", "reason"],
       named + ["attempts", "reason"],
-      ["event", "converted", "skipped", "failed", "remaining", "seconds", "failures"],
+      ["event", "converted", "skipped", "failed", "remaining", "seconds", "bytes", "failures"],
     ]
+    // The documented table: every event with every field, and no other.
+    let page = try String(contentsOf: Toy.root.appending(path: "Documentation/Batch.md"), encoding: .utf8)
+    var documented: [String: [String]] = [:]
+    for row in page.split(separator: "\n").compactMap({ $0.wholeMatch(of: /\| ((?:`\w+`, )*`\w+`) \| `(\w+)` \| .*\|/) }
+    ) {
+      for event in row.1.replacing("`", with: "").split(separator: ", ") {
+        documented[String(event), default: ["event"]].append(String(row.2))
+      }
+    }
+    let names = ["started", "skipped", "converted", "retried", "failed", "finished"]
+    #expect(Set(documented.keys) == Set(names))
+    for (name, keys) in zip(names, keys) { #expect(Set(documented[name] ?? []) == Set(keys), "\(name)") }
     #expect(lines.count == keys.count)
     for (line, keys) in zip(lines, keys) {
       #expect(!line.contains("\n") && line.hasPrefix("{\"event\":"))

@@ -21,7 +21,8 @@ typedef enum __attribute__((enum_extensibility(closed))) cv_format : int32_t {
   cv_format_png,
   cv_format_jpeg,
   cv_format_webp,
-  cv_format_tiff
+  cv_format_tiff,
+  cv_format_avif
 } cv_format;
 
 /* A file (`path`) or bytes in memory (`bytes`, `length`); the one that is not null counts. */
@@ -29,7 +30,7 @@ typedef struct cv_input {
   const char *path;
   const void *bytes;
   size_t length;
-  int64_t maximum_pixels; /* of the stored picture; 0 = no limit */
+  int64_t maximum_pixels; /* of the stored picture; 0 = no limit; a quarter for cv_reader_open where there are no rows */
 } cv_input;
 
 typedef struct cv_header {
@@ -37,7 +38,8 @@ typedef struct cv_header {
   int32_t bands;         /* as stored: 1 grey, 2 grey + alpha, 3, 4 */
   int32_t bits;          /* per channel: 8 or 16 */
   int32_t has_alpha, has_profile;
-  char format[16]; /* "jpeg", "png", "webp", "tiff", "heif", "gif" */
+  int32_t in_rows; /* 1 when rows can be decoded from top to bottom without the whole picture */
+  char format[16]; /* "jpeg", "png", "webp", "tiff", "heif", "avif", "gif" */
 } cv_header;
 
 /* A length of zero means that there is none; `bytes` belongs to the picture. */
@@ -92,6 +94,9 @@ void *cv_writer_take_bytes(cv_writer *writer, size_t *length);
 /* Releases the writer; before cv_writer_finish it abandons the picture. */
 void cv_writer_close(cv_writer *writer);
 void cv_bytes_free(void *bytes);
+
+/* libvips's version, such as "8.14.1"; static. */
+const char *cv_version(void);
 
 /* 1 when the profile moves no colour by more than one level of 255 from sRGB, 0 when it does, -1 when it is not a
    usable RGB profile. */

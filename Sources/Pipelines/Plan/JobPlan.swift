@@ -24,7 +24,7 @@ public struct JobPlan: Sendable, Hashable {
   public let folder: String
 
   /// Formats that can be written under the input's own suffix; other inputs become PNG.
-  private static let suffixes: Set = ["png", "jpg", "jpeg", "webp", "tif", "tiff"]
+  private static let suffixes: Set = ["png", "jpg", "jpeg", "webp", "tif", "tiff", "avif"]
 
   /// What results are named after, beside their inputs.
   public struct Naming: Sendable, Hashable {
@@ -105,7 +105,7 @@ public struct JobPlan: Sendable, Hashable {
     guard PictureFormat(path: name) != nil else {
       throw ConversionError(
         .options, at: name, "The result of \(input.path) would have a name that says no format.",
-        remedy: "End names in .{ext}, .png, .jpg, .webp or .tif.")
+        remedy: "End names in .{ext}, .png, .jpg, .webp, .tif or .avif.")
     }
     // What fields stand for may hold "..", too: a picture may be called "...png".
     guard PathText.staysInside(name) else {

@@ -21,11 +21,14 @@ struct Bench: AsyncParsableCommand {
   @Flag(help: "Leave training out.") var conversionOnly = false
   @Option(help: "Pairs of conversions with the plugin isolated and in this process; needs a key marked --in-process.")
   var isolationPairs = 0
+  @Option(help: "A photograph: measure how far regions show in its result, and in flat, even and noisy pictures'.")
+  var seams: String?
   @Flag(help: "Print where the time inside oneDNN goes, by kind of work.") var trace = false
   @OptionGroup var output: OutputOptions
 
   func run() async throws {
     let dtype = try Precision.choose(precision)
+    if let seams { return try await measureSeams(seams, dtype) }
     if !trainingOnly { try await conversion(dtype) }
     if isolationPairs > 0 { try await isolation(dtype) }
     if conversionOnly { return }

@@ -18,6 +18,7 @@ struct Convert: AsyncParsableCommand {
       knows them. Several processes, machines too, share one job: see --share.
       Examples:
         codi convert photos/ --adapter super-resolution --out big/
+        codi convert photos/ --pipeline restore-and-enlarge.yaml --out big/ --max-memory 1G
         find . -name '*.jpg' -print0 | codi convert - --adapter super-resolution --out big/ --name '{stem}-x4.{ext}'
         srun -n 8 codi convert photos/ --adapter super-resolution --out big/
       """)
@@ -31,17 +32,19 @@ struct Convert: AsyncParsableCommand {
   @Option(help: "A file of NDJSON, or -: {\"path\", \"out\", \"seed\", \"steps\", \"parameters\"} for each picture.")
   var items: String?
   @Option(help: "NAME[@VERSION] of an installed adapter; again for a chain, each at work on the last one's result.")
-  var adapter: [String]
+  var adapter: [String] = []
+  @Option(help: "A YAML file that says the chain instead: adapters with steps and parameters, seed, precision.")
+  var pipeline: String?
   @Option(help: "Folder for the results; made when it does not exist.") var out: String
   @Option(help: "Names of the results, from the fields {folder}, {stem}, {ext}, {adapter}, {seed}, {steps}, {index}.")
   var name = "{folder}/{stem}.{ext}"
   @Option(help: "Sampling steps; the adapter's own number if left out.") var steps: Int?
-  @Option(help: "Seed of the noise.") var seed: UInt64 = 0
+  @Option(help: "Seed of the noise; 0 if left out.") var seed: UInt64?
   @Option(
     name: .customLong("set"),
     help: "A parameter, NAME=VALUE, or N:NAME=VALUE for the N-th adapter of a chain; codi info lists them.")
   var settings: [String] = []
-  @Option(help: "Format of the results instead of the input's own: png, jpeg, webp or tiff.") var format: String?
+  @Option(help: "Format of the results instead of the input's own: png, jpeg, webp, tiff or avif.") var format: String?
   @Option(help: "bf16 or f32; bf16 where the CPU has it.") var precision: String?
   @Option(help: "Take the first so many pictures only.") var limit: Int?
   @Option(help: "skip, overwrite or error: where a file is that this command would not write just so.")
@@ -49,6 +52,9 @@ struct Convert: AsyncParsableCommand {
   @Option(help: "Further attempts for a picture that fails.") var retries = 0
   @Option(help: "skip or stop, after a picture that failed.") var onError = "skip"
   @Option(help: "Pictures under way at a time: one in the network, the others being read and written.") var jobs = 3
+  @Option(help: "Keep below this much memory, such as 800M or 2G; refused beforehand where that cannot be.")
+  var maxMemory: String?
+  @Flag(help: "Write results without the source's EXIF and XMP, and without provenance.") var strip = false
   @Option(help: "The journal, instead of OUT/\(Journal.fileName).") var journal: String?
   @Option(
     help: """
@@ -74,24 +80,47 @@ struct Convert: AsyncParsableCommand {
     if options.share.count == 1 { inputs = try journals.withoutResults(inputs, in: out) }
     if let limit { inputs = Array(inputs.prefix(try atLeast(1, limit, "--limit"))) }
 
+    let limit = try maxMemory.map { text throws in
+      guard let bytes = ByteCount.parse(text) else {
+        throw Exit.Failure(exit: .usage, description: "--max-memory \(text): write 800M or 2G, for example.")
+      }
+      return bytes
+    }
     let chain = try await open()
     let manifests = chain.stages.map(\.adapter.manifest)
     var naming = JobPlan.Naming()
-    (naming.template, naming.format, naming.seed, naming.steps) = (template, pictureFormat, seed, steps)
+    (naming.template, naming.format, naming.seed) = (template, pictureFormat, chain.options.seed)
+    naming.steps = steps
     naming.adapter = manifests.map { $0.name.split(separator: "/").last.map(String.init) ?? $0.name }
       .joined(separator: "-")
     let plan = try JobPlan(inputs, into: out, naming: naming)
-    if dryRun { return try await describe(Job(plan, chain, try journals.snapshot(), options: options)) }
+    // Settled before anything is made.
+    let planned = try await within(limit, Job(plan, chain, try Journal(), options: options))
+    if dryRun {
+      return try await describe(Job(plan, planned.chain, try journals.snapshot(), options: planned.options))
+    }
 
     try makeFolders(plan)
     if let report { try Report.check(report) }
     let journal = try journals.open(options.share, for: plan)
     defer { journal.close() }
-    try await run(Job(plan, chain, journal, options: options), manifests)
+    try await run(Job(plan, planned.chain, journal, options: planned.options), manifests)
+  }
+
+  /// The job with the choices that keep it below the limit.
+  private func within(_ limit: Int?, _ job: Job) async throws -> Job {
+    guard let limit else { return job }
+    let (planned, plan) = try await Compute.run { () throws in try job.planned(for: limit) }
+    output.say(
+      "codi: at most \(plan.bytes >> 20) MiB: \(plan.jobs) pictures at a time"
+        + (plan.rowsFrom == 0 ? ", row by row" : "")
+        + (plan.region < job.chain.options.region
+          ? ", in regions of \(plan.region) instead of \(job.chain.options.region), which changes the results" : ""))
+    return planned
   }
 
   private func run(_ job: Job, _ manifests: [Manifest]) async throws {
-    let page = Mutex(report.map { _ in Report(adapters: manifests, steps: steps, seed: seed) })
+    let page = Mutex(report.map { _ in Report(adapters: manifests, steps: steps, seed: job.chain.options.seed) })
     let output = output
     let bar = ProgressBar(quiet: output.quiet)
     let start = ContinuousClock.now
@@ -183,36 +212,30 @@ struct Convert: AsyncParsableCommand {
     return choice
   }
 
-  /// Opens adapters, their cores and plugins on the compute thread; a core that several need is opened once.
+  /// The chain that is named, by --adapter or in a file.
   private func open() async throws -> Chain {
     let store = Locations.store
-    let installed = try adapter.map { try store.resolve(try Reference($0)) }
-    let bundles = try installed.map { try store.open($0) }
-    let values = try Chain.values(settings, for: bundles.map(\.manifest))
-    let cores = try installed.map { try store.core(of: $0) }
-    let coreBundles = Dictionary(
-      try cores.map { ($0.digest, try store.open($0)) }, uniquingKeysWith: { first, _ in first })
+    let file = try pipeline.map { try PipelineFile(path: $0) }
+    let here = [!adapter.isEmpty, !settings.isEmpty, steps != nil, precision != nil]
+    guard file != nil ? !here.contains(true) : !adapter.isEmpty else {
+      throw Exit.Failure(
+        exit: .usage,
+        description: file == nil
+          ? "Name an adapter with --adapter, or a file with --pipeline."
+          : "--pipeline says adapters, parameters, steps and precision: leave out --adapter, --set, --steps and "
+            + "--precision.")
+    }
+    let names = file?.stages.map(\.adapter) ?? adapter
+    var chain = try InstalledChain(try names.map { try store.resolve(try Reference($0)) })
+    let values = try file?.values(for: chain.manifests) ?? Chain.values(settings, for: chain.manifests)
+    for stage in chain.stages.indices {
+      (chain.stages[stage].values, chain.stages[stage].steps) = (values[stage], file?.stages[stage].steps)
+    }
     var options = Converter.Options()
     options.steps = steps
-    options.seed = seed
-    options.precision = try Precision.choose(precision)
-    let (chosen, output) = (options, output)
-    return try await Compute.run { () throws in
-      let opened = try coreBundles.mapValues { try Core($0) }
-      let stages = try installed.indices.map { index throws -> Chain.Stage in
-        guard let core = opened[cores[index].digest] else { preconditionFailure("every core was opened") }
-        let one = installed[index]
-        return Chain.Stage(
-          try Adapter(bundles[index], core: core), digest: one.digest, values: values[index],
-          plugin: { values, seed in
-            try store.plugin(of: one, values: values, seed: seed, isCancelled: { Interruption.isRequested })
-          })
-      }
-      let chain = try Chain(stages, options: chosen, program: Version.current)
-      // Options that no adapter runs with are refused before the first picture.
-      for level in try chain.check() where !level.isComplete { output.say("codi: plugins: \(level.description)") }
-      return chain
-    }
+    options.seed = seed ?? file?.seed ?? 0
+    options.precision = try Precision.choose(precision ?? file?.precision)
+    return try await chain.open(options, isStripping: strip, output)
   }
 
   private func describe(_ job: Job) async throws {

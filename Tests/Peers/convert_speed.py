@@ -1,0 +1,251 @@
+#!/usr/bin/env python3
+"""Pictures per second and peak memory of codi convert against the same graph in PyTorch, at 1, 2 and 4 steps.
+
+  CODI_HOME=demo/store python Tests/Peers/convert_speed.py [--codi .build/release/codi] [--adapter super-resolution]
+      [--side 48] [--pictures 64] [--steps 1 2 4] [--batches 1 2 4 8 16] [--threads N] [--seconds 10]
+
+Both work on the same random crops of SIDE x SIDE, enlarged four times, with the installed weights. What is timed:
+codi convert, from decoding the first file to the last result on disk (the event `finished`); PyTorch, the network alone,
+in bf16 and channels_last under inference_mode, with the best of the batch sizes. Two rows for PyTorch:
+  every step  the condition's encoder runs at each step, as the adapter's graph has it where it also sees the noisy picture
+  once        it runs once for a picture; for an adapter that sees the noisy picture this is another graph of the same
+              shape, whose first convolution sees the condition alone, and shows what caching could win
+Before timing, PyTorch's output is compared with float32 of itself; weights come from the store. Needs torch,
+safetensors and PyYAML; run it on an idle machine.
+"""
+import argparse
+import json
+import math
+import os
+import pathlib
+import random
+import resource
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+
+import torch
+import torch.nn.functional as F
+import yaml
+from safetensors.torch import load_file
+
+
+# --- The graph: Sources/Networks in PyTorch, NCHW -------------------------------------------------------------------
+
+class Graph:
+    """Core and adapter; every convolution through torch's own, so that it picks its fastest kernels."""
+
+    def __init__(self, core, adapter, core_manifest, adapter_manifest, dtype):
+        self.network, self.encoder = core_manifest["network"], adapter_manifest["encoder"]
+        self.fold, self.dtype = self.network["fold"], dtype
+        def ready(tensors):
+            return {name: (t.to(dtype).contiguous(memory_format=torch.channels_last) if t.dim() == 4
+                           else t.to(dtype) if ".norm" in name or name.endswith(".bias") and "time" not in name
+                           and "modulation" not in name else t.float()) for name, t in tensors.items()}
+        self.core, self.adapter = ready(core), ready(adapter)
+        self.blocks = self.network["blocks"]
+        self.sees_noisy = self.encoder["sees"] == "condition-and-noisy"
+        weight = self.adapter["encoder.input.weight"]
+        area = self.network["picture-channels"] * self.fold**2
+        self.condition_only = dict(self.adapter)
+        if self.sees_noisy:
+            self.condition_only["encoder.input.weight"] = weight[:, area:].contiguous(
+                memory_format=torch.channels_last)
+
+    def conv(self, p, name, x, stride=1):
+        weight = p[f"{name}.weight"]
+        return F.conv2d(x, weight, p[f"{name}.bias"], stride=stride, padding=weight.shape[-1] // 2)
+
+    def rms(self, x, gain):
+        scale = torch.rsqrt(x.float().square().mean(dim=1, keepdim=True) + 1e-6).to(x.dtype)
+        return x * scale * gain[None, :, None, None]
+
+    def block(self, p, name, x, time_):
+        h = self.conv(p, f"{name}.conv1", F.silu(self.rms(x, p[f"{name}.norm1"])))
+        modulation = F.linear(time_, p[f"{name}.modulation.weight"], p[f"{name}.modulation.bias"]).to(self.dtype)
+        scale, shift = modulation[:, :, None, None].chunk(2, dim=1)
+        h = F.silu(self.rms(h, p[f"{name}.norm2"]) * (1 + scale) + shift)
+        skip = self.conv(p, f"{name}.shortcut", x) if f"{name}.shortcut.weight" in p else x
+        return self.conv(p, f"{name}.conv2", h) + skip
+
+    def embed(self, p, t):
+        half = self.network["embedding"] // 2
+        angles = 1000 * t * torch.exp(-math.log(10_000) * torch.arange(half) / half)
+        x = torch.cat([angles.sin(), angles.cos()])[None].float()
+        for name in ["time.linear1", "time.linear2"]:
+            x = F.silu(F.linear(x, p[f"{name}.weight"], p[f"{name}.bias"]))
+        return x
+
+    def folded(self, x):  # channel (dy n + dx) C + c
+        b, c, h, w = x.shape
+        n = self.fold
+        x = x.reshape(b, c, h // n, n, w // n, n).permute(0, 3, 5, 1, 2, 4)
+        return x.reshape(b, n * n * c, h // n, w // n).contiguous(memory_format=torch.channels_last)
+
+    def unfolded(self, x):
+        b, c, h, w = x.shape
+        n = self.fold
+        return x.reshape(b, n, n, c // n**2, h, w).permute(0, 3, 4, 1, 5, 2).reshape(b, c // n**2, h * n, w * n)
+
+    def encode(self, p, x, time_):
+        h, features = self.conv(p, "encoder.input", x), []
+        for level, count in enumerate(self.blocks):
+            for b in range(count):
+                h = self.block(p, f"encoder.down.{level}.block.{b}", h, time_)
+                features.append(h)
+            if level + 1 < len(self.blocks):
+                h = self.conv(p, f"encoder.down.{level}.down", h, stride=2)
+        for b in range(self.network["middle"]):
+            h = self.block(p, f"encoder.middle.{b}", h, time_)
+        return features + [h]
+
+    def decode(self, features, time_):
+        p, (*skips, h) = self.core, features
+        for level in reversed(range(len(self.blocks))):
+            for b in range(self.blocks[level]):
+                h = self.block(p, f"decoder.up.{level}.block.{b}", torch.cat([h, skips.pop()], dim=1), time_)
+            if level > 0:
+                h = F.interpolate(self.conv(p, f"decoder.up.{level}.up", h), scale_factor=2, mode="nearest")
+        return self.unfolded(self.conv(p, "decoder.output", F.silu(self.rms(h, p["decoder.norm"]))))
+
+    def sample(self, condition, noise, steps, start, once):
+        """DDIM on v-predictions; `once`: the condition is encoded a single time."""
+        levels = [start * (steps - i) / steps for i in range(steps + 1)]
+        alpha, sigma = [math.cos(t * math.pi / 2) for t in levels], [math.sin(t * math.pi / 2) for t in levels]
+        sigma[-1] = 0.0
+        z = alpha[0] * condition + sigma[0] * noise if start < 1 else noise
+        c = self.folded(condition.to(self.dtype))
+        kept = self.encode(self.condition_only, c, self.embed(self.adapter, 0.0)) if once else None
+        for i in range(steps):
+            time_, x = self.embed(self.core, levels[i]), self.folded(z.to(self.dtype))
+            theirs = self.encode(self.core, x, time_)
+            mine = kept
+            if mine is None:
+                inputs = torch.cat([x, c], dim=1) if self.sees_noisy else c
+                own = self.embed(self.adapter, levels[i] if self.sees_noisy else 0.0)
+                mine = self.encode(self.adapter, inputs, own)
+            blended = []
+            for place, (h, a) in enumerate(zip(theirs, mine)):
+                mu = self.adapter[f"mu.{place}"].to(self.dtype).reshape(1, -1, 1, 1)
+                blended.append(torch.lerp(h, a, mu.expand_as(h)))
+            v = self.decode(blended, time_).float()
+            signal, eps = alpha[i] * z - sigma[i] * v, sigma[i] * z + alpha[i] * v
+            z = signal if sigma[i + 1] == 0 else alpha[i + 1] * signal + sigma[i + 1] * eps
+        return z
+
+
+# --- Weights of the store -------------------------------------------------------------------------------------------
+
+def installed(home, name):
+    index = json.load(open(f"{home}/index.json"))
+    found = [b for b in index["bundles"] if b["kind"] == "adapter" and b["name"].split("/")[-1] == name.split("/")[-1]]
+    if not found:
+        sys.exit(f"{home}: {name} is not installed; codi install {name}")
+    adapter = found[-1]
+    core = next(b for b in index["bundles"] if b["kind"] == "core" and b["coreDigest"] == adapter["coreDigest"])
+    folders = [f"{home}/bundles/{b['digest'].replace(':', '-')}" for b in (adapter, core)]
+    return [(load_file(f"{f}/weights.safetensors"), yaml.safe_load(open(f"{f}/manifest.yaml"))) for f in folders]
+
+
+# --- Sources --------------------------------------------------------------------------------------------------------
+
+def write_png(path, side, seed):
+    random.seed(seed)
+    rows = b"".join(b"\0" + bytes(min(255, 40 + (x + y * 2) % 160 + random.randrange(40)) for x in range(3 * side))
+                    for y in range(side))
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    with open(path, "wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+                   + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+# --- Measuring ------------------------------------------------------------------------------------------------------
+
+def codi(options, steps, work):
+    command = [options.codi, "convert", f"{work}/in", "--adapter", options.adapter, "--steps", str(steps), "--out",
+               f"{work}/out-{steps}", "--json"]
+    environment = dict(os.environ)
+    if options.threads:
+        environment["OMP_NUM_THREADS"] = str(options.threads)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    events = [json.loads(line) for line in process.stdout]
+    process.wait()
+    finished = next(e for e in events if e["event"] == "finished")
+    return finished["converted"] / finished["seconds"], finished["bytes"] / 2**20
+
+
+def peer(options, steps, once, batch):
+    """In a process of its own, so that its peak memory is its own."""
+    command = [sys.executable, __file__, "--peer", json.dumps([steps, once, batch]), "--adapter", options.adapter,
+               "--side", str(options.side), "--seconds", str(options.seconds), "--threads", str(options.threads)]
+    made = subprocess.run(command, capture_output=True, text=True)
+    if made.returncode:
+        sys.exit(made.stderr)
+    return json.loads(made.stdout.splitlines()[-1])
+
+
+@torch.inference_mode()
+def run_peer(options):
+    steps, once, batch = json.loads(options.peer)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    (adapter, adapter_manifest), (core, core_manifest) = installed(os.environ["CODI_HOME"], options.adapter)
+    start = adapter_manifest["sampling"].get("start", 1)
+    scale, cell = adapter_manifest["geometry"]["scale"], core_manifest["network"]["fold"] << 2
+    side = -(-options.side * scale // cell) * cell
+    torch.manual_seed(1)
+    condition, noise = torch.rand(batch, 3, side, side) * 2 - 1, torch.randn(batch, 3, side, side)
+    graph = Graph(core, adapter, core_manifest, adapter_manifest, torch.bfloat16)
+    exact = Graph(core, adapter, core_manifest, adapter_manifest, torch.float32)
+    error = (graph.sample(condition[:1], noise[:1], steps, start, once)
+             - exact.sample(condition[:1], noise[:1], steps, start, once)).abs().mean().item()
+    del exact
+    graph.sample(condition, noise, steps, start, once)
+    runs, begin = 0, time.perf_counter()
+    while runs < 2 or time.perf_counter() - begin < options.seconds:
+        graph.sample(condition, noise, steps, start, once)
+        runs += 1
+    speed = runs * batch / (time.perf_counter() - begin)
+    print(json.dumps({"speed": speed, "error": error,
+                      "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--codi", default=".build/release/codi")
+    parser.add_argument("--adapter", default="super-resolution")
+    parser.add_argument("--side", type=int, default=48)
+    parser.add_argument("--pictures", type=int, default=64)
+    parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 4, 8, 16])
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--peer", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if "CODI_HOME" not in os.environ:
+        sys.exit("Set CODI_HOME to a store with the adapter, such as demo/store.")
+    if options.peer:
+        return run_peer(options)
+    print("steps  program               batch  pictures/s  peak MiB   codi is faster by")
+    with tempfile.TemporaryDirectory() as work:
+        os.mkdir(f"{work}/in")
+        for i in range(options.pictures):
+            write_png(f"{work}/in/{i:04}.png", options.side, i)
+        for steps in options.steps:
+            rows = []
+            for once in [False, True]:
+                tried = [(peer(options, steps, once, batch), batch) for batch in options.batches]
+                best, batch = max(tried, key=lambda row: row[0]["speed"])
+                rows.append((f"PyTorch, {'once' if once else 'every step'}", batch, best["speed"], best["memory"]))
+            speed, memory = codi(options, steps, work)
+            print(f"{steps:5}  {'codi convert':20}  {'-':>5}  {speed:10.2f}  {memory:8.0f}")
+            for name, batch, other, used in rows:
+                print(f"{steps:5}  {name:20}  {batch:5}  {other:10.2f}  {used:8.0f}   {speed / other:.2f} times, "
+                      f"{memory / used:.2f} of the memory", flush=True)
+
+
+main()
