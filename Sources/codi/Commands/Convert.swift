@@ -56,6 +56,11 @@ struct Convert: AsyncParsableCommand {
       understood without it.
       """)
   var share: String?
+  @Option(
+    help: """
+      A lock file: adapters and cores must be the ones it pins, by digest and publisher's key; made when it is not there.
+      """)
+  var lock: String?
   @Option(help: "Also write an HTML page that shows the pictures before and after.") var report: String?
   @Flag(help: "Print what would be done, how long and with how much memory; convert nothing.") var dryRun = false
   @OptionGroup var output: OutputOptions
@@ -191,10 +196,11 @@ struct Convert: AsyncParsableCommand {
   /// Opens adapters, their cores and plugins on the compute thread; a core that several need is opened once.
   private func open() async throws -> Chain {
     let store = Locations.store
-    let installed = try adapter.map { try store.resolve(try Reference($0)) }
+    var lock = try lock.map { try LockFile($0) }
+    let installed = try adapter.map { try store.resolve(try Reference($0), pinnedIn: lock) }
     let bundles = try installed.map { try store.open($0) }
     let values = try Chain.values(settings, for: bundles.map(\.manifest))
-    let cores = try installed.map { try store.core(of: $0) }
+    let cores = try installed.map { try store.core(of: $0, pinnedIn: lock) }
     let coreBundles = Dictionary(
       try cores.map { ($0.digest, try store.open($0)) }, uniquingKeysWith: { first, _ in first })
     var options = Converter.Options()
@@ -202,7 +208,7 @@ struct Convert: AsyncParsableCommand {
     options.seed = seed
     options.precision = try Precision.choose(precision)
     let (chosen, output) = (options, output)
-    return try await Compute.run { () throws in
+    let chain = try await Compute.run { () throws in
       let opened = try coreBundles.mapValues { try Core($0) }
       let stages = try installed.indices.map { index throws -> Chain.Stage in
         guard let core = opened[cores[index].digest] else { preconditionFailure("every core was opened") }
@@ -218,6 +224,9 @@ struct Convert: AsyncParsableCommand {
       for level in try chain.check() where !level.isComplete { output.say("codi: plugins: \(level.description)") }
       return chain
     }
+    // Written once the options are known to be good, and before the first picture.
+    if !dryRun, lock?.isNew == true { try lock?.pin(installed, output) }
+    return chain
   }
 
   private func describe(_ job: Job) async throws {
