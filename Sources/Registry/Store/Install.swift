@@ -206,7 +206,9 @@ struct InstallTransaction {
             ? "no registry was asked." : "the registry has \(there.isEmpty ? "none of that name" : there)."),
         remedy: "Install that core, or a version of the adapter made for a core you have.")
     }
-    return try open(try add(core, from: registry, proof))
+    // Two statements: what is staged must be known by the time that it is opened.
+    let added = try add(core, from: registry, proof)
+    return try open(added)
   }
 
   /// The files of a bundle of the index, which may be staged only.
