@@ -45,6 +45,6 @@ public struct CertificateAuthorities: Sendable {
     }
     let place = folder.map { " or put it into \($0)/\(origin.host):\(origin.port).pem" } ?? ""
     return "If you know who runs this registry, get their certificate authority's certificate (PEM) and name it: "
-      + "SSL_CERT_FILE=ca.pem,\(place)."
+      + "SSL_CERT_FILE=ca.pem (CURL_CA_BUNDLE, where it is set, counts first),\(place)."
   }
 }
