@@ -11,12 +11,12 @@ PACKAGES := pkg-config libdnnl-dev libopenblas-openmp-dev liblapacke-dev libzip-
   libvips-dev liblcms2-dev libsqlite3-dev libcurl4-openssl-dev libssl-dev
 # Programs that tests compare with, or run the program under. A test that misses one is skipped and says so, hence
 # `make test TEST_PACKAGES=` does without.
-TEST_PACKAGES := docker-registry skopeo strace
+TEST_PACKAGES := docker-registry skopeo strace openssl
 SOURCES := Package.swift Sources Plugins Tests
 BUILT = $(or $(PRODUCTS),.build/release)
 CODI = .build/release/codi
 
-.PHONY: build demo demo/store test proof-batch conformance seams install setup format lint bench docs clean
+.PHONY: build demo demo/store test proof-batch conformance seams attacks install setup format lint bench docs clean
 
 build: setup
 	swift build -c release
@@ -51,6 +51,15 @@ conformance:
 # How far regions show with the adapter: figures for a photograph, and for flat, even and noisy pictures.
 seams: demo/store
 	CODI_HOME=$(CURDIR)/demo/store $(CODI) bench --adapter $(ADAPTER) --seams Documentation/Samples/jumper.png
+
+# Every attack and fault that the tests make, and the table of what came of them, Documentation/Attacks.md.
+ATTACK_TESTS := FaultTests|KillTests|AttackTests|HostileTests|ConformanceTests|DownloadTests|TokenTests|TLSTests|LockFile
+attacks: setup
+	rm -f .build/attacks.tsv
+	CODI_ATTACKS=$(CURDIR)/.build/attacks.tsv CODI_PROOF_INSTALL=all \
+	  $(MAKE) test FILTER='"$(ATTACK_TESTS)|SharedLibraryTests|^BundlesTests"'
+	.ci/attacks .build/attacks.tsv Tests/Fuzz/executions.tsv > Documentation/Attacks.md
+	@sed -n 1,20p Documentation/Attacks.md
 
 # The adapter, with the core it needs, in a store of its own below demo/.
 demo/store: build

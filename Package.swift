@@ -89,21 +89,22 @@ let testTargets: [Target] = [
   tests(of: "Tensor", ["CKernels"]),
   tests(of: "Diffusion", ["Tensor"]),
   tests(of: "Networks", ["Tensor", "Diffusion", "Bundles"], files: ["Fixtures"]),
-  tests(of: "Bundles", ["Clibzip"]),
+  tests(of: "Bundles", ["Clibzip", "AttackReport"]),
   tests(of: "Imaging", ["TestSupport"]),
   tests(of: "Metrics", ["Tensor", "Imaging", "Bundles"], files: ["Fixtures"]),
   tests(of: "Adapters", ["Tensor", "Diffusion", "Networks", "Bundles"]),
   tests(
     of: "Distillation",
     ["Tensor", "Diffusion", "Networks", "Bundles", "Adapters", "Imaging", "Registry", .target(name: "SuperResolution")]),
+  .target(name: "AttackReport", path: "Tests/AttackReport", swiftSettings: swift),
   .target(
     name: "TestSupport", dependencies: ["Tensor", "Networks", "Bundles", "Adapters", "Imaging", "Registry"],
     path: "Tests/TestSupport", swiftSettings: swift),
   tests(of: "Pipelines", ["Tensor", "Networks", "Bundles", "Adapters", "Imaging", "Registry", "TestSupport"]),
   .testTarget(
-    name: "CommandTests", dependencies: ["codi", "codi-plugin-host", "Bundles", "Imaging", "Registry", "TestSupport"],
+    name: "CommandTests", dependencies: ["codi", "codi-plugin-host", "Bundles", "Imaging", "Registry", "TestSupport", "AttackReport"],
     exclude: ["Scripts"], swiftSettings: swift),
-  tests(of: "Registry", ["CPluginABI", "CSandbox", "codi-plugin-host", "Bundles", "Imaging", "Tensor", log]),
+  tests(of: "Registry", ["CPluginABI", "CSandbox", "codi-plugin-host", "Bundles", "Imaging", "Tensor", "AttackReport", log]),
 ]
 
 let package = Package(

@@ -62,8 +62,8 @@ static cc_outcome outcome(CURLcode code) {
     case CURLE_COULDNT_CONNECT: return cc_outcome_unreachable;
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR: return cc_outcome_untrusted;
+    case CURLE_SSL_CACERT_BADFILE: return cc_outcome_no_authority;
     case CURLE_PARTIAL_FILE:
     case CURLE_GOT_NOTHING:
     case CURLE_SEND_ERROR:
@@ -106,6 +106,11 @@ cc_outcome cc_perform(cc_session *session, const cc_request *request, char *mess
   SET(CURLOPT_LOW_SPEED_LIMIT, 1024L);
   SET(CURLOPT_LOW_SPEED_TIME, (long)request->stall_seconds);
   if (request->direct) SET(CURLOPT_PROXY, "");
+  /* Peer and host are verified by default, and nothing here changes that. */
+  if (request->ca_file || request->ca_folder) {
+    SET(CURLOPT_CAINFO, request->ca_file);
+    SET(CURLOPT_CAPATH, request->ca_folder);
+  }
   if (request->has_body) {
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_length);
     SET(CURLOPT_POSTFIELDS, request->body ? (const char *)request->body : "");

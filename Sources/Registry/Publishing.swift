@@ -24,6 +24,21 @@ extension BundleRegistry {
   /// - Throws: `conflict` when that version is known with other contents; `BundleError` for an unsound bundle.
   @discardableResult
   public func publish(_ bundle: String) throws -> Artifact {
+    let publication = try publication(of: bundle)
+    try put(publication)
+    guard let artifact = try artifact(publication.tag) else {
+      throw RegistryError(
+        .corrupt, at: path, "\(publication.tag.reference) was published, but is not shown.",
+        remedy: "Tell the registry's owner.")
+    }
+    return artifact
+  }
+
+  /// Whether exactly this bundle is published here already.
+  /// - Throws: as `publish`, and changes nothing.
+  public func offers(_ bundle: String) throws -> Bool { try isKnown(publication(of: bundle)) }
+
+  private func publication(of bundle: String) throws -> Publication {
     let reader = try BundleReader(path: bundle)
     try reader.verify()
     let manifest = reader.manifest
@@ -44,17 +59,10 @@ extension BundleRegistry {
         OCI.Annotation.kind: manifest.kind.rawValue, OCI.Annotation.task: manifest.task,
         OCI.Annotation.coreDigest: coreDigest,
       ])
-    let tag = Tag(manifest.name, manifest.version.description)
-    try put(
-      Publication(
-        tag: tag, type: OCI.bundleManifestType, document: OCI.encode(image),
-        blobs: [(config, .data(manifestData)), (zip, .file(bundle))]))
-    guard let artifact = try artifact(tag) else {
-      throw RegistryError(
-        .corrupt, at: path, "\(manifest.identity) was published, but is not shown.",
-        remedy: "Tell the registry's owner.")
-    }
-    return artifact
+    return Publication(
+      tag: Tag(manifest.name, manifest.version.description), type: OCI.bundleManifestType,
+      document: try OCI.encode(image),
+      blobs: [(config, .data(manifestData)), (zip, .file(bundle))])
   }
 
   /// Refuses another document under a known name, whatever the registry itself would allow.
@@ -71,16 +79,7 @@ extension BundleRegistry {
   /// - Returns: whether anything changed.
   @discardableResult
   func put(_ publication: Publication, replace: ((_ known: Data) throws -> Void)? = nil) throws -> Bool {
-    func isKnown() throws -> Bool {
-      guard let known = try storage.document(publication.tag, publication.type) else { return false }
-      if known == publication.document { return true }
-      guard let replace else {
-        throw BundleRegistry.refuseChange(
-          publication.tag.reference, from: known, to: publication.document, at: path)
-      }
-      try replace(known)
-      return false
-    }
+    func isKnown() throws -> Bool { try self.isKnown(publication, replace: replace) }
     switch storage {
     case .web:
       if try isKnown() { return false }
@@ -117,6 +116,19 @@ extension BundleRegistry {
       try registry.put(publication.document, publication.tag.repository, publication.tag.name)
       return true
     }
+  }
+
+  /// Whether the very document has its name already; another one there is refused unless `replace` lets it pass.
+  private func isKnown(
+    _ publication: Publication, replace: ((_ known: Data) throws -> Void)? = nil
+  ) throws -> Bool {
+    guard let known = try storage.document(publication.tag, publication.type) else { return false }
+    if known == publication.document { return true }
+    guard let replace else {
+      throw BundleRegistry.refuseChange(publication.tag.reference, from: known, to: publication.document, at: path)
+    }
+    try replace(known)
+    return false
   }
 
   private func send(

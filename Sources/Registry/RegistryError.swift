@@ -13,6 +13,8 @@ public struct RegistryError: Error, Sendable, CustomStringConvertible {
     case conflict
     /// The bundle needs another program version, platform, or plugin ABI.
     case unsupported
+    /// A lock file pins something else.
+    case locked
     /// The core that an adapter was made for is not there.
     case core
     /// A bundle without a signature, where one is asked for.
@@ -31,6 +33,8 @@ public struct RegistryError: Error, Sendable, CustomStringConvertible {
     case inputOutput
     /// A registry elsewhere cannot be reached, or answers with an error.
     case network
+    /// A registry elsewhere does not show a certificate that is accepted.
+    case certificate
     /// A registry elsewhere wants credentials, or others.
     case unauthorized
     /// It would take the network, which the user forbade.

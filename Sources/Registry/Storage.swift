@@ -1,3 +1,4 @@
+internal import Bundles
 internal import Foundation
 
 /// A name under which a registry shows a document.
@@ -111,6 +112,21 @@ enum Storage: Sendable {
     case .folder(let layout): try layout.read(blob)
     case .web(let layout): try layout.read(blob)
     case .remote(let registry): try registry.read(blob, in: repository)
+    }
+  }
+
+  /// How long a blob is, as the registry says without sending it; nil when it does not say.
+  /// - Throws: `notFound` where there is no such blob.
+  func length(_ blob: Artifact.Blob, in repository: String) throws(RegistryError) -> Int? {
+    switch self {
+    case .folder(let layout):
+      let path = try layout.blobPath(blob.digest)
+      guard let status = FileSystem.status(path) else {
+        throw RegistryError(.notFound, at: path, "The blob is missing.", remedy: "Publish the bundle anew.")
+      }
+      return status.size
+    case .web(let layout): return try layout.length(blob)
+    case .remote(let registry): return try registry.length(blob, in: repository)
     }
   }
 

@@ -8,8 +8,8 @@ import Foundation
     version: Version.current,
     subcommands: [
       Install.self, Remove.self, List.self, Info.self, Convert.self, Reproduce.self, Jobs.self, Train.self,
-      Evaluate.self, Pack.self,
-      Sign.self, Publish.self, Yank.self, Search.self, RegistryCommand.self, Keys.self, TrustCommand.self, Update.self,
+      Evaluate.self, Pack.self, BundleCommand.self, Sign.self, Publish.self, Yank.self, Search.self,
+      RegistryCommand.self, Keys.self, TrustCommand.self, Update.self,
       Rollback.self, CollectGarbage.self,
       Verify.self,
       PluginCommand.self, Bench.self, Doctor.self,

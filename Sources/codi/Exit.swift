@@ -62,7 +62,7 @@ enum Exit: Int32 {
     case .notFound: .notFound
     case .syntax, .ambiguous: .usage
     case .unsupported, .core, .conflict, .inUse, .unsigned, .untrusted, .revoked, .yanked, .expired,
-      .unauthorized, .offline:
+      .unauthorized, .offline, .locked, .certificate:
       .refused
     case .corrupt, .inputOutput, .network, .stopped: .badInput
     }

@@ -17,7 +17,11 @@ struct InstalledChain {
   var stages: [Stage]
   var manifests: [Manifest] { stages.map(\.bundle.manifest) }
 
-  init(_ installed: [Installed]) throws {
+  /// What cores are looked for with.
+  private let lock: LockFile?
+
+  init(_ installed: [Installed], lock: LockFile? = nil) throws {
+    self.lock = lock
     stages = try installed.map { Stage(installed: $0, bundle: try Locations.store.open($0)) }
   }
 
@@ -25,7 +29,7 @@ struct InstalledChain {
   /// no adapter runs with are refused here.
   func open(_ options: Converter.Options, isStripping: Bool = false, _ output: OutputOptions) async throws -> Chain {
     let store = Locations.store
-    let cores = try stages.map { try store.core(of: $0.installed) }
+    let cores = try stages.map { try store.core(of: $0.installed, pinnedIn: lock) }
     let coreBundles = Dictionary(
       try cores.map { ($0.digest, try store.open($0)) }, uniquingKeysWith: { first, _ in first })
     return try await Compute.run { () throws in

@@ -12,6 +12,9 @@ enum Interruption {
   /// What the program ends with after a clean stop.
   static var exit: Exit { received.load(ordering: .relaxed) == SIGTERM ? .terminated : .interrupted }
 
+  /// Ends the command with the exit code that fits once a stop was asked for.
+  static func check() throws { if isRequested { throw Exit.Code(exit) } }
+
   static func install() {
     // Made before a handler may need it: making it takes a lock.
     _ = isRequested

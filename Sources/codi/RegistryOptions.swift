@@ -14,6 +14,7 @@ struct NetworkOptions: ParsableArguments {
     network.isOffline = offline || !["", "0"].contains(said)
     network.allowsPlain = plainHttp
     network.credentials = try Credentials(home: Locations.store.home)
+    network.authorities = CertificateAuthorities(home: Locations.store.home)
     network.isStopped = { Interruption.isRequested }
     if !quiet {
       let bar = ProgressBar()

@@ -126,6 +126,8 @@ import Testing
     for length in 0..<file.count {
       #expect(throws: BundleError.self) { try Signature(parsing: file.prefix(length), source: "s") }
     }
+    recordInput(#_sourceLocation, count: (file.count - first + 19) * 2, "one changed bit: refused")
+    recordInput(#_sourceLocation, count: file.count, "truncated: refused")
   }
 
   @Test("files that are no signatures are refused")

@@ -1,3 +1,4 @@
+import AttackReport
 import Bundles
 import Foundation
 import Testing
@@ -25,6 +26,12 @@ final class TemporaryFolder {
   }
 }
 
+/// Counts malformed inputs by the file that makes them, `ZipTests.swift` for zips.
+func recordInput(_ location: SourceLocation, count: Int = 1, _ outcome: String) {
+  let name = location.fileName.replacing("Tests.swift", with: "").lowercased()
+  AttackReport.record(.inputs, name, count: count, outcome: outcome)
+}
+
 /// Expects `body` to throw a `BundleError` of `code` whose description contains every one of `words`.
 func expectError(
   _ code: BundleError.Code, _ words: String..., at location: SourceLocation = #_sourceLocation,
@@ -35,6 +42,7 @@ func expectError(
     Issue.record("nothing was thrown; expected \(code) \(words)", sourceLocation: location)
   } catch let error as BundleError {
     #expect(error.code == code, "\(error)", sourceLocation: location)
+    if error.code == code { recordInput(location, "refused, \(code)") }
     for word in words {
       #expect(error.description.contains(word), "\(error)", sourceLocation: location)
     }

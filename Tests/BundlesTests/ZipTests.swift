@@ -135,6 +135,7 @@ import Testing
         if let data = try? archive.read("card.md") { #expect(data == Data("x".utf8)) }
       }
     }
+    recordInput(#_sourceLocation, count: bytes.count * 3, "one changed byte: refused, or the same contents")
   }
 
   @Test("duplicate names, also in another case, and entries out of order are refused")

@@ -5,7 +5,7 @@ import Registry
 import TestSupport
 import Testing
 
-/// The publisher's tutorial, with fewer samples.
+/// A core and the super-resolution task on it, with few samples; `TutorialTests` goes the way of a new task.
 @Suite("From recipe to picture") struct TinyRecipeTests {
   /// Copies a recipe of the repository with another number of samples.
   private func shorten(_ recipe: String, samples: Int, to path: String) throws {
@@ -40,12 +40,33 @@ import Testing
     try build.run()
     build.waitUntilExit()
     try #require(build.terminationStatus == 0)
-    try shop.codi(
+    let pack = [
       "pack", "adapter", "--source", "\(plugins)/SuperResolution", "--library", "built/libSuperResolution.so",
-      "--license",
-      license, "--out", "adapter.codi"
+      "--license", license,
+    ]
+    // A draft is packed and measured; published it is once its figures are told.
+    let draft = try shop.run(pack + ["--out", "draft.codi"]).expect(0)
+    #expect(draft.error.contains("not to be published yet, B005"), "\(draft.error)")
+    let refused = try shop.codi("publish", "draft.codi", "--registry", "registry").expect(4)
+    #expect(refused.error.contains("B005") && refused.error.contains("codi bundle lint draft.codi"))
+    try shop.codi("bundle", "lint", "draft.codi").expect(1)
+    try shop.codi("install", "./draft.codi").expect(0)
+    try Pictures.write(folder("original.png"), 96, 64)
+    let figures = try shop.codi(
+      "evaluate", "original.png", "--adapter", "tiny-super-resolution", "--suite", "drawn", "--steps", "4", "--seeds",
+      "1",
+      "--json", "--quiet"
     ).expect(0)
+    try Data(figures.out.utf8).write(to: URL(filePath: folder("figures.ndjson")))
+    try shop.run(pack + ["--metrics", "figures.ndjson", "--out", "adapter.codi"]).expect(0)
+    let rules = try shop.codi("bundle", "lint", "adapter.codi", "--json").expect(0).objects()
+    #expect(rules.count == 7 && rules.allSatisfy { $0["outcome"] as? String == "passed" }, "\(rules)")
+    let dry = try shop.codi("publish", "adapter.codi", "--registry", "registry", "--dry-run").expect(0)
+    #expect(dry.error.contains("would publish demo/tiny-super-resolution@0.1.0"))
+    #expect(try shop.codi("list", "--registry", "registry", "--json").objects().count == 1)
     try shop.codi("publish", "adapter.codi", "--registry", "registry").expect(0)
+    let known = try shop.codi("publish", "adapter.codi", "--registry", "registry", "--dry-run").expect(0)
+    #expect(known.error.contains("is published already"))
 
     // On another machine: nothing but the registry.
     let other = try Workshop(published: false)

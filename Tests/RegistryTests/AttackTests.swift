@@ -1,7 +1,13 @@
+import AttackReport
 import Bundles
 import Foundation
 import Registry
 import Testing
+
+/// Counts an attack under the name of the running test.
+func recordAttack(_ outcome: String) {
+  AttackReport.record(.registries, Test.current?.displayName ?? "unnamed", outcome: outcome)
+}
 
 /// The attacks that The Update Framework lists (its specification, section 1.5.2), each tried on an install.
 @Suite("Attacks") struct AttackTests {
@@ -49,8 +55,11 @@ import Testing
       try store.install(Reference(what), from: registry)
     }
     #expect(try store.list() == before, sourceLocation: location)
-    return (error as? RegistryError)?.code.rawValue ?? (error as? BundleError)?.code.rawValue
+    let code =
+      (error as? RegistryError)?.code.rawValue ?? (error as? BundleError)?.code.rawValue
       ?? "\(String(describing: error))"
+    recordAttack("refused, \(code)")
+    return code
   }
 
   private func blob(_ digest: String, in registry: BundleRegistry) -> URL {

@@ -1,3 +1,4 @@
+import AttackReport
 import Bundles
 import Foundation
 import Glibc
@@ -105,6 +106,9 @@ import Testing
       }
     }
     print("\(change): \(injected) faults at \(trial.log.count) operations")
+    AttackReport.record(
+      .faults, "\(change): killed, EIO, ENOSPC, full disk at each of \(trial.log.count) operations", count: injected,
+      outcome: "old or new state, verified; the next install succeeds")
     #expect(injected > 3 * trial.log.count)
   }
 
@@ -119,6 +123,7 @@ import Testing
       struck += faults.struck ? 1 : 0
       #expect(try isNew(store, trial, "\(change) at \(place)"))
     }
+    AttackReport.record(.faults, "\(change): short write", count: struck, outcome: "continued: new state, verified")
     #expect(struck > 0)
   }
 
@@ -143,6 +148,9 @@ import Testing
       }
     }
     print("\(change): \(states) disks after a power cut")
+    AttackReport.record(
+      .faults, "\(change): power lost, unsynced operations dropped or reordered", count: states,
+      outcome: "old or new state, verified; new once it was reported")
   }
 
   @Test("the replay finds half states where the syncs are left out")

@@ -335,6 +335,24 @@ import Testing
     #expect(try !store.trust().allowsInProcess(acme.publicKey, publisher: "acme"))
   }
 
+  @Test("the mark is taken back, for that key alone, and the key stays known")
+  func isolated() throws {
+    _ = try install(toy(acme))
+    try store.changeTrust { trust in
+      try trust.add(acme.publicKey, to: "acme", inProcess: true)
+      #expect(trust.allowsInProcess(acme.publicKey, publisher: "acme"))
+      try trust.isolate(acme.publicKey, of: "acme")
+    }
+    let trust = try store.trust()
+    #expect(!trust.allowsInProcess(acme.publicKey, publisher: "acme"))
+    #expect(trust.publishers["acme"]?.keys.map(\.key) == [acme.publicKey])
+    let stranger = try SecretKey.generate().publicKey
+    let error = #expect(throws: RegistryError.self) {
+      try store.changeTrust { try $0.isolate(stranger, of: "acme") }
+    }
+    #expect(error?.code == .notFound)
+  }
+
   @Test("a trust file that cannot be read stops the install instead of trusting anew")
   func damagedFile() throws {
     _ = try install(toy(acme))

@@ -23,6 +23,19 @@ public enum Toy {
     return configuration
   }()
 
+  /// Everything that publishing asks for.
+  private static let card = """
+    # A toy
+
+    Made for tests out of random weights: it shows that everything fits together, and what it makes of a picture is good
+    for nothing at all.
+
+    ## Measured
+    Nothing.
+
+    """
+  private static let data = [Manifest.Training.Data(name: "nothing", license: "CC0-1.0")]
+
   /// Packs `toy/core@1.0.0`.
   @discardableResult
   public static func packCore(to path: String) throws -> Manifest {
@@ -31,7 +44,7 @@ public enum Toy {
     let manifest = Manifest(
       kind: .core, name: "toy/core", version: SemanticVersion(1, 0, 0), task: "unconditional", summary: "A toy core.",
       license: "CC0-1.0", requires: .init(codi: .any), network: try Options.encode(network),
-      weights: .init(sha256: "", parameters: 0), training: .init(method: "none", samplesSeen: 0, data: []))
+      weights: .init(sha256: "", parameters: 0), training: .init(method: "none", samplesSeen: 0, data: data))
     return try pack(manifest, core.parameters, to: path) { try Proof.write(core: core, to: $0) }
   }
 
@@ -64,7 +77,7 @@ public enum Toy {
       sampling: .init(steps: [1, 2, 4], defaultSteps: 2, predictor: "ddim", start: 0.6),
       weights: .init(sha256: "", parameters: 0),
       plugin: .init(abi: 1, toolchain: "swift", libraries: [InstalledBundle.platform: entry]),
-      training: .init(method: "none", samplesSeen: 0, data: []))
+      training: .init(method: "none", samplesSeen: 0, data: data))
     return try pack(manifest, encoder.parameters, to: path, more: [(entry, .file(path: library))]) {
       try Proof.write(core: core, encoder: encoder, to: $0)
     }
@@ -123,7 +136,7 @@ public enum Toy {
       Weights.entries(parameters.map { (name: $0.name, tensor: $0.value) }, as: .bf16), to: work("weights"))
     let files: [(name: String, source: ZipWriter.Source)] = [
       (BundleEntry.weights, .file(path: work("weights"))), (BundleEntry.proof, .file(path: work("proof"))),
-      (BundleEntry.card, .data(Data("# A toy\n".utf8))), (BundleEntry.license, .data(Data("CC0\n".utf8))),
+      (BundleEntry.card, .data(Data(card.utf8))), (BundleEntry.license, .data(Data("CC0\n".utf8))),
     ]
     return try BundleWriter.pack(manifest, files: files + more, to: path)
   }

@@ -15,6 +15,7 @@ typedef enum __attribute__((enum_extensibility(closed))) cc_outcome : int32_t {
   cc_outcome_timeout,     /* no connection in time, or too few bytes for too long */
   cc_outcome_unreachable, /* the host has no address, or nobody answers there */
   cc_outcome_untrusted,   /* the host's certificate is not accepted */
+  cc_outcome_no_authority, /* `ca_file` or `ca_folder` cannot be read */
   cc_outcome_broken,      /* the connection ended before the answer did */
   cc_outcome_failed       /* anything else: a malformed address or answer, memory */
 } cc_outcome;
@@ -28,6 +29,8 @@ typedef struct cc_request {
   size_t body_length;
   int32_t has_body;        /* an empty body is sent as one */
   int32_t direct;          /* no proxy, whatever the environment says */
+  const char *ca_file;     /* certificates in PEM that may vouch for the host, instead of the system's; null for those */
+  const char *ca_folder;   /* the same, in a folder that `c_rehash` made */
   int32_t connect_seconds; /* for the connection */
   int32_t stall_seconds;   /* how long fewer than 1024 bytes a second may arrive */
   void *context;           /* for the callbacks; all run on the calling thread; not 0 stops the exchange */

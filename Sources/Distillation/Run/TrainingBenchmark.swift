@@ -16,12 +16,15 @@ public struct TrainingBenchmark: Sendable {
   public var median: Double { seconds.sorted()[seconds.count / 2] }
 
   /// A step of core training: forward, backward, AdamW.
-  public static func core(batch: Int, size: Int, precision: DType, steps: Int = 7) throws -> TrainingBenchmark {
+  /// - Parameter between: called before every step; throw to stop.
+  public static func core(
+    batch: Int, size: Int, precision: DType, steps: Int = 7, between: () throws -> Void = {}
+  ) throws -> TrainingBenchmark {
     let network = UNet(UNetConfiguration(), seed: 1)
     let optimiser = AdamW(network.parameters, .init())
     let (x, draw) = pictures(batch, size)
     let levels = draw.times().map(Schedule.cosineAngle.level(at:))
-    return try measure(steps, batch) {
+    return try measure(steps, batch, between) {
       let z = try diffuse(x, noise: draw.epsilon, to: levels)
       let target = try Parameterisation.v.target(signal: x, noise: draw.epsilon, levels)
       let (_, gradients) = try withGradients {
@@ -32,7 +35,10 @@ public struct TrainingBenchmark: Sendable {
   }
 
   /// A step of adapter training with self-consistency: student, target, backward through the frozen core, AdamW.
-  public static func adapter(batch: Int, size: Int, precision: DType, steps: Int = 7) throws -> TrainingBenchmark {
+  /// - Parameter between: called before every step; throw to stop.
+  public static func adapter(
+    batch: Int, size: Int, precision: DType, steps: Int = 7, between: () throws -> Void = {}
+  ) throws -> TrainingBenchmark {
     let core = UNet(UNetConfiguration(), seed: 1)
     for parameter in core.parameters { parameter.isTrainable = false }
     var options = DistillationOptions()
@@ -50,7 +56,7 @@ public struct TrainingBenchmark: Sendable {
     let optimiser = AdamW(student.encoder.parameters, .init())
     let (x, draw) = pictures(batch, size)
     let times = draw.times(from: 0.1, to: 1)
-    return try measure(steps, batch) {
+    return try measure(steps, batch, between) {
       let (_, gradients) = try withGradients {
         try distillationLoss(
           student: student, target: target, x: x, condition: x, epsilon: draw.epsilon, times: times, options: options,
@@ -71,11 +77,17 @@ public struct TrainingBenchmark: Sendable {
     return (x, StepNoise(noise, step: 0, like: x))
   }
 
-  private static func measure(_ steps: Int, _ batch: Int, _ step: () throws -> Void) throws -> TrainingBenchmark {
-    for _ in 0..<2 { try step() }
+  private static func measure(
+    _ steps: Int, _ batch: Int, _ between: () throws -> Void, _ step: () throws -> Void
+  ) throws -> TrainingBenchmark {
+    for _ in 0..<2 {
+      try between()
+      try step()
+    }
     let before = KernelClock.secondsInOneDNN
     var seconds: [Double] = []
     for _ in 0..<max(1, steps) {
+      try between()
       let start = ContinuousClock.now
       try step()
       seconds.append((ContinuousClock.now - start) / .seconds(1))

@@ -58,7 +58,7 @@ final class HTTPClient: Sendable {
         }
       case .failure(let failure):
         trouble = failure.message
-        guard failure.kind != .untrusted, failure.kind != .failed else { throw error(asked.url, trouble) }
+        guard [.timeout, .unreachable, .broken].contains(failure.kind) else { throw error(asked.url, failure) }
       }
       if progress() - seen >= 64 << 10 { failures = 0 }
       seen = progress()
@@ -78,9 +78,9 @@ final class HTTPClient: Sendable {
     try RegistryAddress.checkEncryption(realm, request.url, network.allowsPlain)
     let session = try session()
     defer { idle.withLock { $0.append(session) } }
-    switch try session.perform(request, limit: 1 << 20, network, isDirect: realm.isLoopback, sink: nil) {
+    switch try session.perform(request, limit: 1 << 20, network, isDirect: realm.isThisMachine, sink: nil) {
     case .response(let response): return response
-    case .failure(let failure): throw error(request.url, failure.message)
+    case .failure(let failure): throw error(request.url, failure)
     }
   }
 
@@ -97,7 +97,7 @@ final class HTTPClient: Sendable {
         request.headers.append(("Authorization", word))
       }
       let session = try session()
-      let outcome = try session.perform(request, limit: limit, network, isDirect: target.isLoopback, sink: sink)
+      let outcome = try session.perform(request, limit: limit, network, isDirect: target.isThisMachine, sink: sink)
       idle.withLock { $0.append(session) }
       guard case .response(let response) = outcome, [301, 302, 303, 307, 308].contains(response.status),
         ["GET", "HEAD"].contains(request.method), let location = response["location"]
@@ -159,6 +159,25 @@ final class HTTPClient: Sendable {
 
   func error(_ url: String, _ reason: String) -> RegistryError {
     RegistryError(.network, at: url, reason, remedy: "Check the address and the network, or try again later.")
+  }
+
+  /// A failure that trying again would not change.
+  private func error(_ url: String, _ failure: HTTPFailure) -> RegistryError {
+    guard let origin = Origin(url) else { return error(url, failure.message) }
+    switch failure.kind {
+    case .untrusted:
+      return RegistryError(
+        .certificate, at: url, "The certificate that \(origin.authority) shows is not accepted: \(failure.message).",
+        remedy: network.authorities.remedy(origin, failure.message))
+    case .noAuthority:
+      return RegistryError(
+        .certificate, at: url,
+        "The certificates that may vouch for \(origin.authority) cannot be read: "
+          + "\(failure.message).",
+        remedy: "Check the file that CURL_CA_BUNDLE or SSL_CERT_FILE names, or the one in the store's folder "
+          + "\(CertificateAuthorities.folderName).")
+    case .timeout, .unreachable, .broken, .failed: return error(url, failure.message)
+    }
   }
 
   private func refused(_ response: HTTPResponse) -> RegistryError {

@@ -27,7 +27,7 @@ struct HTTPResponse {
 
 /// An exchange that did not come to an answer.
 struct HTTPFailure {
-  enum Kind { case timeout, unreachable, untrusted, broken, failed }
+  enum Kind { case timeout, unreachable, untrusted, noAuthority, broken, failed }
   let kind: Kind
   let message: String
 }
@@ -64,6 +64,13 @@ final class HTTPSession: @unchecked Sendable {
     var message = [CChar](repeating: 0, count: 256)
     let lines = request.headers.map { strdup("\($0.name): \($0.value)") }
     defer { for line in lines { free(line) } }
+    let authorities = Origin(request.url).map { network.authorities.authorities(for: $0) }
+    let caFile: UnsafeMutablePointer<CChar>? = authorities?.file.flatMap { strdup($0) }
+    let caFolder: UnsafeMutablePointer<CChar>? = authorities?.directory.flatMap { strdup($0) }
+    defer {
+      free(caFile)
+      free(caFolder)
+    }
     let outcome = withExtendedLifetime(exchange) {
       lines.map { UnsafePointer<CChar>($0) }.withUnsafeBufferPointer { headers in
         request.method.withCString { method in
@@ -78,6 +85,8 @@ final class HTTPSession: @unchecked Sendable {
               plain.body_length = body.count
               plain.has_body = request.body == nil ? 0 : 1
               plain.direct = isDirect ? 1 : 0
+              plain.ca_file = UnsafePointer(caFile)
+              plain.ca_folder = UnsafePointer(caFolder)
               plain.connect_seconds = Int32(clamping: network.connectSeconds)
               plain.stall_seconds = Int32(clamping: network.stallSeconds)
               plain.context = Unmanaged.passUnretained(exchange).toOpaque()
@@ -100,6 +109,7 @@ final class HTTPSession: @unchecked Sendable {
     case .timeout: return failure(.timeout)
     case .unreachable: return failure(.unreachable)
     case .untrusted: return failure(.untrusted)
+    case .no_authority: return failure(.noAuthority)
     case .broken: return failure(.broken)
     case .failed: return failure(.failed)
     }

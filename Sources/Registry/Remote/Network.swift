@@ -5,6 +5,8 @@ public struct Network: Sendable {
   /// Allows addresses without encryption also where the host is not this machine.
   public var allowsPlain = false
   public var credentials = Credentials()
+  /// Who may vouch for the hosts of registries.
+  public var authorities = CertificateAuthorities()
   /// How often the same request is tried in vain; a download that moves on starts to count anew.
   public var attempts = 5
   /// Seconds before the second attempt; each further pause is twice as long, half of it at random.

@@ -113,6 +113,15 @@ final class OCIRegistry: Sendable {
     try Download(blob: blob, url: blobURL(blob.digest, repository), scope: "pull \(repository)", path: path).run(client)
   }
 
+  /// How long a blob is, as the registry says; nil when it says nothing about the length.
+  /// - Throws: `notFound` where there is no such blob.
+  func length(_ blob: Artifact.Blob, in repository: String) throws(RegistryError) -> Int? {
+    let url = try blobURL(blob.digest, repository)
+    let response = try client.send { HTTPRequest(method: "HEAD", url: url, scope: "pull \(repository)") }
+    guard response.status == 200 else { throw answer(response, url) }
+    return response.length
+  }
+
   /// Puts a document under a tag.
   func put(_ document: Data, _ repository: String, _ tag: String) throws(RegistryError) {
     let url = url(repository, "manifests/\(tag)")

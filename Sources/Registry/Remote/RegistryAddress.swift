@@ -111,6 +111,9 @@ struct Origin: Sendable, Hashable, CustomStringConvertible {
 
   var description: String { "\(scheme)://\(authority)" }
 
+  /// Whether it is this machine under any name, which no proxy knows: names below `localhost` are too (RFC 6761).
+  var isThisMachine: Bool { isLoopback || host.hasSuffix(".localhost") }
+
   /// Whether it is this machine, by its number or the name that is reserved for it.
   var isLoopback: Bool {
     host == "localhost" || host == "[::1]" || host.wholeMatch(of: /127\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}/) != nil

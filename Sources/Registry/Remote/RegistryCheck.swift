@@ -23,6 +23,9 @@ public struct RegistryReport: Sendable {
   /// Blobs whose bytes were compared with their digest, and their sum.
   public internal(set) var blobs = 0
   public internal(set) var bytes = 0
+  /// Bundles of which only the presence and the size were asked for, and their sum.
+  public internal(set) var unread = 0
+  public internal(set) var unreadBytes = 0
   public internal(set) var findings: [Finding] = []
   public var isSound: Bool { !findings.contains { $0.kind == .fault } }
 }
@@ -30,9 +33,11 @@ public struct RegistryReport: Sendable {
 extension BundleRegistry {
   /// Compares every document and blob that the registry names with its digest, and looks for blobs that nobody names.
   ///
-  /// One elsewhere is downloaded as a whole for that, blob by blob; whether it has blobs that nobody names is its own
-  /// affair. One fault does not hide the next.
-  public func check() throws -> RegistryReport {
+  /// Whether one elsewhere has blobs that nobody names is its own affair. One fault does not hide the next.
+  /// - Parameter isDeep: reads the bundles too, so downloads a registry elsewhere as a whole. Otherwise that one is only
+  ///   asked whether it has each bundle, and of what size; documents, manifests and statements are always read, and a
+  ///   folder always is as a whole.
+  public func check(isDeep: Bool = true) throws -> RegistryReport {
     var report = RegistryReport()
     var known: Set<String> = []
     let scratch = FileManager.default.temporaryDirectory.appending(path: "codi-check-\(UInt64.random(in: 0 ... .max))")
@@ -46,18 +51,25 @@ extension BundleRegistry {
         report.findings.append(Finding(kind: .fault, place: place, reason: "\(error)"))
       }
     }
-    func check(_ blob: Artifact.Blob, in repository: String, _ place: String) throws {
+    func check(_ blob: Artifact.Blob, in repository: String, _ place: String, isBundle: Bool = false) throws {
+      func wrongSize(_ size: Int) -> RegistryError {
+        RegistryError(
+          .corrupt, at: place, "\(blob.digest) has \(size) bytes, \(blob.size) were announced.",
+          remedy: "Publish it anew.")
+      }
       // A blob that several name is looked at once; the size that each says is compared by each.
       guard known.insert("\(blob.digest) \(blob.size)").inserted else { return }
+      if isBundle, !isDeep, isElsewhere {
+        if let length = try storage.length(blob, in: repository), length != blob.size { throw wrongSize(length) }
+        report.unread += 1
+        report.unreadBytes += blob.size
+        return
+      }
       let file = scratch.appending(path: "\(known.count)").path
       defer { for path in [file, "\(file).part"] { Disk.remove(path) } }
       try storage.fetch(blob, in: repository, to: file)
       let size = FileSystem.status(file)?.size ?? 0
-      guard size == blob.size else {
-        throw RegistryError(
-          .corrupt, at: place, "\(blob.digest) has \(size) bytes, \(blob.size) were announced.",
-          remedy: "Publish it anew.")
-      }
+      guard size == blob.size else { throw wrongSize(size) }
       report.blobs += 1
       report.bytes += size
     }
@@ -67,7 +79,9 @@ extension BundleRegistry {
         guard let artifact = try artifact(tag) else { return }
         report.artifacts += 1
         known.insert("\(artifact.digest) \(tag.entry?.size ?? 0)")
-        try attempt(artifact.identity) { try check(artifact.bundle, in: artifact.name, artifact.identity) }
+        try attempt(artifact.identity) {
+          try check(artifact.bundle, in: artifact.name, artifact.identity, isBundle: true)
+        }
         try check(artifact.manifest, in: artifact.name, artifact.identity)
         _ = try manifest(of: artifact)
       }

@@ -34,6 +34,19 @@ final class WebLayout: Sendable {
     try Download(blob: blob, url: "\(base)/\(name(blob))", scope: "", path: path).run(client)
   }
 
+  /// How long a blob is, as the server says; nil when it says nothing about the length.
+  /// - Throws: `notFound` where there is no such file.
+  func length(_ blob: Artifact.Blob) throws(RegistryError) -> Int? {
+    let url = "\(base)/\(try name(blob))"
+    let response = try client.send { HTTPRequest(method: "HEAD", url: url) }
+    switch response.status {
+    case 200: return response.length
+    case 404, 410:
+      throw RegistryError(.notFound, at: url, "The blob is missing.", remedy: "Publish the bundle anew.")
+    default: throw client.error(url, "It answers with \(HTTPClient.words(response)).")
+    }
+  }
+
   private func name(_ blob: Artifact.Blob) throws(RegistryError) -> String {
     guard let hex = OCI.hex(blob.digest) else { throw OCI.noDigest(blob.digest, at: base.description) }
     return "blobs/sha256/\(hex)"

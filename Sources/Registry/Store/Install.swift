@@ -10,30 +10,26 @@ extension Store {
   /// The manifest is checked before anything else is read. Signatures are judged by whom the user trusts; then bundles
   /// are unpacked, verified and proved aside; then all of them appear at once, or nothing does. What is installed
   /// already is left alone.
+  /// - Parameter lock: what it pins is refused with another digest or key.
   /// - Throws: `RegistryError` or `BundleError`, or what `proof` throws.
   @discardableResult
   public func install(
-    _ reference: Reference, from registry: BundleRegistry, dialogue: TrustDialogue = .silent, proof: Proof = { _, _ in }
+    _ reference: Reference, from registry: BundleRegistry, lock: LockFile? = nil, dialogue: TrustDialogue = .silent,
+    proof: Proof = { _, _ in }
   ) throws -> Installed {
     let trust = try learn(reference, from: registry)
     let artifact = try registry.resolve(reference, isYanked: trust.isYanked)
-    let manifest = try registry.manifest(of: artifact)
-    return try transaction(dialogue) { transaction in
-      let digest = artifact.bundle.digest
-      return try transaction.add(manifest, digest: digest, from: registry.source, cores: registry, proof) { target in
-        try registry.fetch(artifact, to: target, partials: downloads)
-      }
-    }
+    return try transaction(dialogue, lock: lock) { try $0.add(artifact, from: registry, proof) }
   }
 
   /// Installs a `.codi` file; its core comes from the store, or from `registry` when that is missing.
   @discardableResult
   public func install(
-    file: String, coresFrom registry: BundleRegistry? = nil, dialogue: TrustDialogue = .silent,
+    file: String, coresFrom registry: BundleRegistry? = nil, lock: LockFile? = nil, dialogue: TrustDialogue = .silent,
     proof: Proof = { _, _ in }
   ) throws -> Installed {
     let manifest = try BundleReader(path: file).manifest
-    return try transaction(dialogue) { transaction in
+    return try transaction(dialogue, lock: lock) { transaction in
       let copy = "\(transaction.folder)/file.codi"
       let digest = "sha256:" + (try Disk.copy(file, to: copy))
       return try transaction.add(manifest, digest: digest, from: .file, cores: registry, proof) { target in
@@ -42,9 +38,13 @@ extension Store {
     }
   }
 
-  func transaction(
-    _ dialogue: TrustDialogue, _ body: (inout InstallTransaction) throws -> Installed
-  ) throws -> Installed {
+  /// - Parameters:
+  ///   - lock: what it pins is refused with another digest or key.
+  ///   - isLockComplete: whether what it does not pin is refused too.
+  func transaction<Result>(
+    _ dialogue: TrustDialogue, lock: LockFile? = nil, isLockComplete: Bool = false,
+    _ body: (inout InstallTransaction) throws -> Result
+  ) throws -> Result {
     try Disk.makeDirectory(bundles)
     return try Disk.withLock(on: home) {
       let index = try sweep(StoreIndex.read(indexFile))
@@ -52,12 +52,13 @@ extension Store {
       try Disk.makeDirectory(folder)
       defer { Disk.remove(staging) }
       var transaction = InstallTransaction(
-        store: self, folder: folder, dialogue: dialogue, index: index, trust: try trust())
-      let installed = try body(&transaction)
+        store: self, folder: folder, dialogue: dialogue, index: index, trust: try trust(), lock: lock,
+        isLockComplete: isLockComplete)
+      let result = try body(&transaction)
       try transaction.commit()
       // What is left belongs to installs that were interrupted.
       if Disk.exists(downloads), Disk.contents(downloads).isEmpty { Disk.remove(downloads) }
-      return installed
+      return result
     }
   }
 }
@@ -69,10 +70,17 @@ struct InstallTransaction {
   let dialogue: TrustDialogue
   var index: StoreIndex
   var trust: Trust
+  private let lock: LockFile?
+  private let isLockComplete: Bool
   private let before: StoreIndex
   private var staged: [Installed] = []
 
-  init(store: Store, folder: String, dialogue: TrustDialogue, index: StoreIndex, trust: Trust) {
+  init(
+    store: Store, folder: String, dialogue: TrustDialogue, index: StoreIndex, trust: Trust, lock: LockFile?,
+    isLockComplete: Bool
+  ) {
+    self.lock = lock
+    self.isLockComplete = isLockComplete
     self.store = store
     self.folder = folder
     self.dialogue = dialogue
@@ -81,12 +89,27 @@ struct InstallTransaction {
     self.trust = trust
   }
 
+  /// Stages one bundle of a registry, after its core.
+  mutating func add(
+    _ artifact: Artifact, from registry: BundleRegistry, _ proof: Store.Proof
+  ) throws -> Installed {
+    let downloads = store.downloads
+    return try add(
+      try registry.manifest(of: artifact), digest: artifact.bundle.digest, from: registry.source, cores: registry, proof
+    ) { target in
+      try registry.fetch(artifact, to: target, partials: downloads)
+    }
+  }
+
   /// Stages one bundle, after its core.
   mutating func add(
     _ manifest: Manifest, digest: String, from source: BundleSource, cores: BundleRegistry?, _ proof: Store.Proof,
     fetch: (_ target: String) throws -> Void
   ) throws -> Installed {
     try check(manifest)
+    let pin = try pin(of: manifest)
+    let offer = source == .file ? "The file" : "The registry \(source.location)"
+    if let pin { try lock?.check(pin, digest: digest, of: offer) }
     if let known = index.bundles.first(where: { $0.name == manifest.name && $0.version == manifest.version }) {
       guard known.digest == digest else {
         throw RegistryError(
@@ -94,6 +117,7 @@ struct InstallTransaction {
           remedy: "A version never changes: ask the publisher. If it is your own, unpublished one: "
             + "`codi remove \(manifest.identity)`, then `codi trust forget \(manifest.identity)`.")
       }
+      if let pin { try lock?.check(pin, known) }
       // An adapter whose core was lost gets it again.
       if manifest.kind == .adapter { _ = try core(of: manifest, cores, proof) }
       return known
@@ -110,6 +134,7 @@ struct InstallTransaction {
         remedy: "Tell the registry's owner.")
     }
     let signer = try trust.judge(reader, from: source, dialogue)
+    if let pin { try lock?.check(pin, signer: signer, of: offer) }
     let publisher = String(manifest.name.prefix { $0 != "/" })
     // A publisher met for the first time just now may have taken this very version back.
     if let cores, trust.publishers[publisher]?.signs == true, let signed = try cores.statements(of: publisher) {
@@ -159,12 +184,20 @@ struct InstallTransaction {
   ) throws -> InstalledBundle {
     let name = adapter.requires.core ?? "unnamed"
     let digest = adapter.requires.coreDigest ?? "none"
-    if let known = index.bundles.first(where: { $0.kind == .core && $0.coreDigest == digest }) {
-      return try store.open(known)
+    // Where a lock file pins one, no other will do, although it computes the same.
+    func isPinned(_ name: String, _ version: SemanticVersion) -> Bool { lock?.pin(name, version) != nil }
+    let known = index.bundles.filter { $0.kind == .core && $0.coreDigest == digest }
+    if let pinned = known.first(where: { isPinned($0.name, $0.version) }),
+      let pin = lock?.pin(pinned.name, pinned.version)
+    {
+      try lock?.check(pin, pinned)
+      return try open(pinned)
     }
+    if !isLockComplete, let any = known.first { return try open(any) }
     let offered = try registry?.artifacts(of: Reference(name)).filter { $0.kind == .core } ?? []
-    guard let registry, let core = offered.filter({ $0.coreDigest == digest }).max(by: { $0.version < $1.version })
-    else {
+    let fitting = offered.filter { $0.coreDigest == digest }
+    let pinned = fitting.filter { isPinned($0.name, $0.version) }
+    guard let registry, let core = (pinned.isEmpty ? fitting : pinned).max(by: { $0.version < $1.version }) else {
       let there = offered.map { "\($0.version) with \($0.coreDigest)" }.joined(separator: ", ")
       throw RegistryError(
         .core, at: "\(adapter.name)@\(adapter.version)",
@@ -173,14 +206,25 @@ struct InstallTransaction {
             ? "no registry was asked." : "the registry has \(there.isEmpty ? "none of that name" : there)."),
         remedy: "Install that core, or a version of the adapter made for a core you have.")
     }
-    let manifest = try registry.manifest(of: core)
-    let downloads = store.downloads
-    let staged = try add(
-      manifest, digest: core.bundle.digest, from: registry.source, cores: registry, proof
-    ) { target in
-      try registry.fetch(core, to: target, partials: downloads)
-    }
-    return try InstalledBundle(directory: URL(filePath: path(staged)))
+    // Two statements: what is staged must be known by the time that it is opened.
+    let added = try add(core, from: registry, proof)
+    return try open(added)
+  }
+
+  /// The files of a bundle of the index, which may be staged only.
+  private func open(_ bundle: Installed) throws -> InstalledBundle {
+    guard staged.contains(bundle) else { return try store.open(bundle) }
+    return try InstalledBundle(directory: URL(filePath: path(bundle)))
+  }
+
+  /// What the lock file pins of a bundle; nil where nothing is pinned of it and that is allowed.
+  private func pin(of manifest: Manifest) throws(RegistryError) -> LockFile.Pin? {
+    guard let lock else { return nil }
+    if let pin = lock.pin(manifest.name, manifest.version) { return pin }
+    guard isLockComplete else { return nil }
+    throw RegistryError(
+      .locked, at: lock.path, "It does not pin \(manifest.identity), which a pinned adapter needs.",
+      remedy: "Take the adapter's entry out of the file; `codi install NAME --lock \(lock.path)` pins both anew.")
   }
 
   /// Refuses what cannot run here, before its weights are read.

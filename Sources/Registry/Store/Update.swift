@@ -41,13 +41,8 @@ extension Store {
   public func update(
     _ update: Update, from registry: BundleRegistry, dialogue: TrustDialogue = .silent, proof: Proof = { _, _ in }
   ) throws -> Installed {
-    let manifest = try registry.manifest(of: update.offered)
-    return try transaction(dialogue) { transaction in
-      let digest = update.offered.bundle.digest
-      let added = try transaction.add(manifest, digest: digest, from: registry.source, cores: registry, proof) {
-        target in
-        try registry.fetch(update.offered, to: target, partials: downloads)
-      }
+    try transaction(dialogue) { transaction in
+      let added = try transaction.add(update.offered, from: registry, proof)
       transaction.drop(update.installed)
       return added
     }

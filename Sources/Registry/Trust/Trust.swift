@@ -68,6 +68,17 @@ public struct Trust: Codable, Hashable, Sendable {
     if inProcess { update(key, of: publisher) { $0.inProcess = true } }
   }
 
+  /// Takes the mark back that lets a key's plugins run inside the program's own process; the key stays known.
+  /// - Throws: `notFound` when it is no key of the publisher.
+  public mutating func isolate(_ key: PublicKey, of publisher: String) throws(RegistryError) {
+    guard publishers[publisher]?.keys.contains(where: { $0.key == key }) == true else {
+      throw RegistryError(
+        .notFound, at: publisher, "The key \(key.id) is not one of its keys.",
+        remedy: "`codi trust list` shows whose keys are known.")
+    }
+    update(key, of: publisher) { $0.inProcess = false }
+  }
+
   mutating func add(_ key: PublicKey, to publisher: String, _ origin: Key.Origin) throws(RegistryError) {
     guard Trust.isPublisher(publisher) else {
       throw RegistryError(

@@ -11,7 +11,10 @@ import Tensor
 struct Bench: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Measure conversion and training on this machine.",
-    discussion: "Run it on an otherwise idle machine; medians of several runs are printed.")
+    discussion: """
+      Run it on an otherwise idle machine; medians of several runs are printed. Ctrl-C and SIGTERM end it after the run
+      that is under way, with 130 or 143.
+      """)
 
   @Option(help: "NAME[@VERSION] of an installed adapter to measure conversion with.") var adapter = "super-resolution"
   @Option(help: "Output megapixels of the converted picture.") var megapixels = 1.0
@@ -30,13 +33,14 @@ struct Bench: AsyncParsableCommand {
     let dtype = try Precision.choose(precision)
     if let seams { return try await measureSeams(seams, dtype) }
     if !trainingOnly { try await conversion(dtype) }
+    try Interruption.check()
     if isolationPairs > 0 { try await isolation(dtype) }
     if conversionOnly { return }
     for (name, batch, size) in [("core", 64, 64), ("core", 128, 32), ("adapter", 48, 64), ("adapter", 96, 32)] {
       let measured = try await Compute.run { () throws in
         name == "core"
-          ? try TrainingBenchmark.core(batch: batch, size: size, precision: dtype)
-          : try TrainingBenchmark.adapter(batch: batch, size: size, precision: dtype)
+          ? try TrainingBenchmark.core(batch: batch, size: size, precision: dtype, between: Interruption.check)
+          : try TrainingBenchmark.adapter(batch: batch, size: size, precision: dtype, between: Interruption.check)
       }
       report(
         "train-\(name)", seconds: measured.seconds, outside: measured.outside,
@@ -76,6 +80,7 @@ struct Bench: AsyncParsableCommand {
       _ = try converter.convert(picture, digest: [0])
       let before = KernelClock.secondsInOneDNN
       for _ in 0..<3 {
+        try Interruption.check()
         let start = ContinuousClock.now
         _ = try converter.convert(picture, digest: [0])
         seconds.append((ContinuousClock.now - start) / .seconds(1))
@@ -123,6 +128,7 @@ struct Bench: AsyncParsableCommand {
         return (ContinuousClock.now - start) / .seconds(1)
       }
       return try (0..<pairs).map { pair in
+        try Interruption.check()
         // Who goes first changes with every pair.
         if pair % 2 == 0 {
           let direct = try seconds(converters[0])

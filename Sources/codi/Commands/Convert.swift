@@ -62,6 +62,11 @@ struct Convert: AsyncParsableCommand {
       understood without it.
       """)
   var share: String?
+  @Option(
+    help: """
+      A lock file: adapters and cores must be the ones it pins, by digest and publisher's key; made when it is not there.
+      """)
+  var lock: String?
   @Option(help: "Also write an HTML page that shows the pictures before and after.") var report: String?
   @Flag(help: "Print what would be done, how long and with how much memory; convert nothing.") var dryRun = false
   @OptionGroup var output: OutputOptions
@@ -226,7 +231,9 @@ struct Convert: AsyncParsableCommand {
             + "--precision.")
     }
     let names = file?.stages.map(\.adapter) ?? adapter
-    var chain = try InstalledChain(try names.map { try store.resolve(try Reference($0)) })
+    var lock = try lock.map { try LockFile($0) }
+    let installed = try names.map { try store.resolve(try Reference($0), pinnedIn: lock) }
+    var chain = try InstalledChain(installed, lock: lock)
     let values = try file?.values(for: chain.manifests) ?? Chain.values(settings, for: chain.manifests)
     for stage in chain.stages.indices {
       (chain.stages[stage].values, chain.stages[stage].steps) = (values[stage], file?.stages[stage].steps)
@@ -235,7 +242,10 @@ struct Convert: AsyncParsableCommand {
     options.steps = steps
     options.seed = seed ?? file?.seed ?? 0
     options.precision = try Precision.choose(precision ?? file?.precision)
-    return try await chain.open(options, isStripping: strip, output)
+    let opened = try await chain.open(options, isStripping: strip, output)
+    // Written once the options are known to be good, and before the first picture.
+    if !dryRun, lock?.isNew == true { try lock?.pin(installed, output) }
+    return opened
   }
 
   private func describe(_ job: Job) async throws {

@@ -8,38 +8,96 @@ import Tensor
 struct Install: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Install an adapter or a core, with the core it needs.",
-    discussion: "Examples: codi install super-resolution    codi install codi/photo@^0.1    codi install ./my.codi")
+    discussion: """
+      With --lock FILE, names that the file pins are installed exactly so, others are installed and pinned too; without \
+      names, everything that it pins is installed. What differs from a pin is refused.
+      Examples: codi install super-resolution    codi install codi/photo@^0.1    codi install ./my.codi
+                codi install super-resolution --lock codi.lock    codi install --lock codi.lock
+      """)
 
-  @Argument(help: "NAME[@VERSION], or the path of a .codi file.") var what: [String]
+  @Argument(help: "NAME[@VERSION], or the path of a .codi file.") var what: [String] = []
+  @Option(help: "A lock file: made or extended, and obeyed.") var lock: String?
   @OptionGroup var registry: RegistryOptions
   @Flag(help: "Say yes where you would be asked about a bundle without a signature.") var acceptUnsigned = false
   @OptionGroup var output: OutputOptions
 
   func run() async throws {
-    for reference in what {
-      let start = ContinuousClock.now
-      let (registry, store, acceptUnsigned) = (registry, Locations.store, acceptUnsigned)
-      let quiet = output.quiet
-      let installed = try await Compute.run { () throws in
-        let dialogue = TrustDialogue.terminal(acceptUnsigned: acceptUnsigned)
-        if reference.hasSuffix(".codi") {
-          guard FileManager.default.fileExists(atPath: reference) else {
-            throw Exit.Failure(exit: .notFound, description: "\(reference): There is no such file. Check the path.")
-          }
-          return try store.install(
-            file: reference, coresFrom: try? registry.open(quiet: quiet), dialogue: dialogue, proof: Proof.check)
-        }
-        return try store.install(
-          try Reference(reference), from: try registry.open(quiet: quiet), dialogue: dialogue, proof: Proof.check)
+    guard !what.isEmpty || lock != nil else {
+      throw Exit.Failure(
+        exit: .usage, description: "Name what to install, such as super-resolution; codi list --available shows all.")
+    }
+    var lock = try lock.map { try LockFile($0) }
+    if what.isEmpty, let lock {
+      guard !lock.isNew else {
+        throw Exit.Failure(
+          exit: .notFound,
+          description: "\(lock.path): There is no such lock file. Make it: codi install NAME --lock \(lock.path)")
       }
-      let seconds = (ContinuousClock.now - start) / .seconds(1)
+      try await install { store, registry, dialogue in
+        try store.install(lock, from: registry, dialogue: dialogue, proof: Proof.check)
+      }
+    }
+    for name in what {
+      let pinned = lock
+      let installed = try await install { store, registry, dialogue in
+        if name.hasSuffix(".codi") {
+          guard FileManager.default.fileExists(atPath: name) else {
+            throw Exit.Failure(exit: .notFound, description: "\(name): There is no such file. Check the path.")
+          }
+          return [
+            try store.install(
+              file: name, coresFrom: try? registry(), lock: pinned, dialogue: dialogue, proof: Proof.check)
+          ]
+        }
+        let reference = try Reference(name)
+        if let pinned, pinned.names(reference) {
+          return try store.install(
+            pinned, only: [try pinned.resolve(reference)], from: registry, dialogue: dialogue, proof: Proof.check)
+        }
+        return [
+          try store.install(reference, from: try registry(), lock: pinned, dialogue: dialogue, proof: Proof.check)
+        ]
+      }
+      try lock?.pin(installed, output)
+    }
+  }
+
+  /// Does it on the compute thread, where proofs run, and says what was installed.
+  @discardableResult
+  private func install(
+    _ body: @escaping @Sendable (Store, () throws -> BundleRegistry, TrustDialogue) throws -> [Installed]
+  ) async throws -> [Installed] {
+    let start = ContinuousClock.now
+    let (registry, store, acceptUnsigned, quiet) = (registry, Locations.store, acceptUnsigned, output.quiet)
+    let installed = try await Compute.run { () throws in
+      try body(store, { try registry.open(quiet: quiet) }, TrustDialogue.terminal(acceptUnsigned: acceptUnsigned))
+    }
+    let seconds = (ContinuousClock.now - start) / .seconds(1)
+    for bundle in installed {
       output.report(
         [
-          "event": "installed", "name": installed.name, "version": "\(installed.version)", "digest": installed.digest,
-          "signer": installed.signer.map { "\($0.id)" },
+          "event": "installed", "name": bundle.name, "version": "\(bundle.version)", "digest": bundle.digest,
+          "signer": bundle.signer.map { "\($0.id)" },
         ],
-        text: "installed \(installed.name)@\(installed.version), proved on this machine, "
+        text: "installed \(bundle.name)@\(bundle.version), proved on this machine, "
           + String(format: "%.1f s", seconds))
     }
+    return installed
+  }
+}
+
+extension LockFile {
+  /// Adds what is installed, with the cores of adapters, to the file, and says so if that changes it.
+  mutating func pin(_ installed: [Installed], _ output: OutputOptions) throws {
+    let (known, store) = (pins, Locations.store)
+    // The pinned core, if the adapter was pinned before; a new adapter may bring another one.
+    let cores = try installed.filter { $0.kind == .adapter }
+      .map { try (try? store.core(of: $0, pinnedIn: self)) ?? store.core(of: $0) }
+    guard add(installed + cores) else { return }
+    try write()
+    let new = pins.filter { !known.contains($0) }.map(\.identity)
+    output.report(
+      ["event": "locked", "path": path, "pinned": new, "new": isNew],
+      text: "\(path): pinned \(new.joined(separator: ", "))" + (isNew && known.isEmpty ? " (the file is new)" : ""))
   }
 }

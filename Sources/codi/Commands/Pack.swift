@@ -52,6 +52,10 @@ struct Pack: AsyncParsableCommand {
       ["event": "packed", "name": manifest.name, "version": "\(manifest.version)", "path": out, "bytes": bytes],
       text: "packed \(manifest.name)@\(manifest.version): \(out), \(bytes / 1000) kB, "
         + "\(manifest.weights.parameters) parameters, \(manifest.training.samplesSeen) samples seen")
+    // A draft may be packed, for it is what gets measured; publishing it would be refused.
+    for finding in try BundleLint.run(out) where finding.outcome == .failed {
+      output.say("codi: not to be published yet, \(finding.id): \(finding.sentence) \(finding.detail)")
+    }
   }
 
   private func readMetrics(_ path: String) throws -> [Manifest.Metric] {

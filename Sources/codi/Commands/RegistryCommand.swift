@@ -61,16 +61,20 @@ struct RegistryCommand: ParsableCommand {
   struct Check: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Compare everything in a registry with its digests; in a folder, find files that nothing needs too.",
-      discussion: "A registry elsewhere is downloaded as a whole for this, blob by blob.")
+      discussion: """
+        Of a registry elsewhere documents, manifests and statements are read; the bundles themselves are only asked for by
+        presence and size, unless --deep has them downloaded too. A folder is always read as a whole.
+        """)
 
     @Argument(help: "A folder, an address, or a configured name; default if left out.")
     var registry = ConfiguredRegistries.embedded
+    @Flag(help: "Download and compare every bundle of a registry elsewhere.") var deep = false
     @OptionGroup var network: NetworkOptions
     @OptionGroup var output: OutputOptions
 
     func run() throws {
       let registry = try Locations.registry(named: registry, network.network(quiet: output.quiet))
-      let report = try registry.check()
+      let report = try registry.check(isDeep: deep)
       for finding in report.findings {
         output.emit(
           ["event": finding.kind.rawValue, "place": finding.place, "reason": finding.reason],
@@ -80,10 +84,14 @@ struct RegistryCommand: ParsableCommand {
       output.emit(
         [
           "event": "checked", "registry": registry.path, "artifacts": report.artifacts, "blobs": report.blobs,
-          "bytes": report.bytes, "faults": faults, "dangling": report.findings.count - faults,
+          "bytes": report.bytes, "unread": report.unread, "faults": faults,
+          "dangling": report.findings.count - faults,
         ],
         text: "\(registry.path): \(report.artifacts) artifacts, \(report.blobs) blobs, \(report.bytes / 1_000_000) MB: "
-          + (faults == 0 ? "sound" : "\(faults) faults"))
+          + (faults == 0 ? "sound" : "\(faults) faults")
+          + (report.unread == 0
+            ? ""
+            : "; \(report.unread) bundles of \(report.unreadBytes / 1_000_000) MB are there, --deep reads them"))
       if !report.isSound { throw Exit.Code(.someFailed) }
     }
   }

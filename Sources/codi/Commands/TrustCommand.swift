@@ -47,12 +47,17 @@ struct TrustCommand: ParsableCommand {
       abstract: "Trust a publisher's key, or say what happens to unsigned bundles.",
       discussion: """
         Examples: codi trust add acme RW…    codi trust add acme acme.pub --in-process
+                  codi trust add acme acme.pub --no-in-process
                   codi trust add acme --unsigned prompt    codi trust add --registry ./bundles --unsigned warn
         """)
 
     @Argument(help: "The publisher, the part before the \"/\" of a bundle's name.") var publisher: String?
-    @Argument(help: "Its public key: 56 characters, or a .pub file.") var key: String?
-    @Flag(help: "Let plugins signed by this key run inside the program's own process.") var inProcess = false
+    @Argument(help: "Its public key: 56 characters, or a .pub file; for --no-in-process also its number.")
+    var key: String?
+    @Flag(
+      inversion: .prefixedNo,
+      help: "Let plugins signed by this key run inside the program's own process, or take that back.")
+    var inProcess: Bool?
     @Option(help: "For bundles without a signature: error, prompt, warn, or default.") var unsigned: String?
     @Option(help: "Apply --unsigned to this registry instead of a publisher; \"file\" stands for .codi files.")
     var registry: String?
@@ -60,9 +65,9 @@ struct TrustCommand: ParsableCommand {
 
     func run() throws {
       let policy = try unsigned.map(TrustCommand.policy)
-      let key = try key.map(KeyFiles.shown)
+      let key = try key.map(TrustCommand.find)
       guard (publisher == nil) != (registry == nil), key != nil || policy != nil, key == nil || publisher != nil,
-        !inProcess || key != nil
+        inProcess == nil || key != nil
       else {
         throw Exit.Failure(
           exit: .usage,
@@ -73,21 +78,33 @@ struct TrustCommand: ParsableCommand {
       let place = try registry.map { try Locations.address($0) } ?? ""
       try Locations.store.changeTrust { trust in
         if let publisher {
-          if let key { try trust.add(key, to: publisher, inProcess: inProcess) }
+          if let key, inProcess == false {
+            try trust.isolate(key, of: publisher)
+          } else if let key {
+            try trust.add(key, to: publisher, inProcess: inProcess ?? false)
+          }
           if let policy { try trust.setUnsigned(policy, publisher: publisher) }
         } else if registry != nil, let policy {
           trust.setUnsigned(policy, registry: place)
         }
       }
       let who = publisher ?? "registry \(registry ?? "")"
-      let what = [key.map { "key \($0.id)" }, unsigned.map { "unsigned: \($0)" }].compactMap { $0 }
+      let mark = inProcess.map { $0 ? " in-process" : " isolated" } ?? ""
+      let what = [key.map { "key \($0.id)\(mark)" }, unsigned.map { "unsigned: \($0)" }].compactMap { $0 }
       output.emit(
         [
           "event": "trusted", "publisher": publisher, "registry": registry, "key": key.map { "\($0)" },
-          "unsigned": unsigned,
+          "unsigned": unsigned, "in-process": inProcess,
         ],
         text: "\(who): \(what.joined(separator: ", "))")
     }
+  }
+
+  /// A key that is shown in full, or that is known by its number.
+  private static func find(_ text: String) throws -> PublicKey {
+    guard let id = KeyID(text) else { return try KeyFiles.shown(text) }
+    let known = try Locations.store.trust().publishers.values.flatMap(\.keys).map(\.key)
+    return try known.first { $0.id == id } ?? KeyFiles.shown(text)
   }
 
   struct Revoke: ParsableCommand {
@@ -99,9 +116,7 @@ struct TrustCommand: ParsableCommand {
 
     func run() throws {
       let store = Locations.store
-      let known = try store.trust().publishers.values.flatMap(\.keys).map(\.key)
-      let id = KeyID(self.key)
-      let key = try known.first { $0.id == id } ?? KeyFiles.shown(self.key)
+      let key = try TrustCommand.find(self.key)
       let owners = try store.changeTrust { $0.revoke(key) }
       output.emit(
         ["event": "revoked", "id": "\(key.id)", "key": "\(key)", "publishers": owners],

@@ -1,3 +1,4 @@
+import AttackReport
 import Bundles
 import Foundation
 import Registry
@@ -10,6 +11,8 @@ import Testing
     let name: String
     let replace: String
     let by: String
+    /// More for the compiler.
+    var flags: [String] = []
     var testDescription: String { "\(rule): \(name)" }
   }
 
@@ -35,6 +38,9 @@ import Testing
     Mistake(
       rule: "P006", name: "destroy forgets to free", replace: "{ free(task); }",
       by: "{ static char *volatile kept; free(task); kept = malloc(20000); memset(kept, 1, 20000); }"),
+    Mistake(
+      rule: "P007", name: "it is linked with another library", replace: "*task = made;", by: "*task = made;",
+      flags: surplus),
     Mistake(
       rule: "P101", name: "prepare leaves the last row", replace: "y < condition->height",
       by: "y < condition->height - 1"),
@@ -77,13 +83,17 @@ import Testing
     ),
   ]
 
+  /// Libraries that this program itself was built with, so that they are here.
+  static let surplus = ["-Wl,--no-as-needed", "-lsodium", "-Wl,-rpath,/opt/vendor"]
+
   static let template = URL(filePath: PluginLibraryTests.headers).deletingLastPathComponent()
     .deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Plugins/Template")
 
   /// Builds the template with `by` in the place of `replace`, and runs all rules.
-  private static func findings(replace: String = "", by: String = "", seed: UInt64 = 3) throws -> [Conformance.Finding]
-  {
+  private static func findings(
+    replace: String = "", by: String = "", flags: [String] = [], seed: UInt64 = 3
+  ) throws -> [Conformance.Finding] {
     let folder = try TemporaryFolder()
     var source = try String(contentsOf: template.appending(path: "c/task.c"), encoding: .utf8)
     if !replace.isEmpty {
@@ -94,10 +104,11 @@ import Testing
       .write(toFile: folder.path + "/task.c", atomically: true, encoding: .utf8)
     let compiler = Process()
     compiler.executableURL = URL(filePath: "/usr/bin/cc")
-    compiler.arguments = [
-      "-std=c17", "-O1", "-shared", "-fPIC", "-w", "-I", PluginLibraryTests.headers, folder.path + "/task.c", "-o",
-      folder.path + "/libTask.so",
-    ]
+    compiler.arguments =
+      [
+        "-std=c17", "-O1", "-shared", "-fPIC", "-w", "-I", PluginLibraryTests.headers, folder.path + "/task.c", "-o",
+        folder.path + "/libTask.so",
+      ] + flags
     try compiler.run()
     compiler.waitUntilExit()
     try #require(compiler.terminationStatus == 0)
@@ -120,10 +131,18 @@ import Testing
 
   @Test("every rule has a mistake that breaks it, and it is found", arguments: mistakes)
   func found(_ mistake: Mistake) throws {
-    let findings = try Self.findings(replace: mistake.replace, by: mistake.by)
+    let findings = try Self.findings(replace: mistake.replace, by: mistake.by, flags: mistake.flags)
     let finding = try #require(findings.first { $0.id == mistake.rule })
     #expect(finding.outcome == .failed, "\(findings.filter { $0.outcome != .passed })")
     #expect(!finding.detail.isEmpty)
+    AttackReport.record(.rules, mistake.name, outcome: "found by \(mistake.rule)")
+  }
+
+  @Test("a library that needs more than libc and libm is told what, without being opened")
+  func surplusLibraries() throws {
+    let findings = try Self.findings(flags: Self.surplus)
+    let detail = try #require(findings.first { $0.id == "P007" }?.detail)
+    #expect(detail.contains("libsodium.so") && detail.contains("/opt/vendor"), "\(detail)")
   }
 
   @Test("the mistakes cover all rules")

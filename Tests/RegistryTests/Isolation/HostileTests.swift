@@ -1,3 +1,4 @@
+import AttackReport
 import Foundation
 import Registry
 import Testing
@@ -162,6 +163,8 @@ import Testing
     #expect(FileManager.default.fileExists(atPath: secret), "nothing was removed")
 
     #expect(try plugin.prepare([good], region: good.region, channels: 3).values == good.values, "the next picture")
+    AttackReport.record(
+      .plugins, attack.name, outcome: "\(error.code): costs one picture, the next one is converted")
   }
 
   @Test(
@@ -190,6 +193,7 @@ import Testing
       #expect(error.reason.contains(says), "\(error)")
     }
     #expect(!FileManager.default.fileExists(atPath: mark))
+    AttackReport.record(.plugins, "\(name), in a constructor", outcome: "\(says); nothing got out")
   }
 
   @Test("lies about sizes: a size of nothing, of less than nothing, and one too large are refused")
@@ -200,6 +204,7 @@ import Testing
       let plugin = try Hostile.open(path)
       let error = #expect(throws: PluginError.self) { try plugin.outputSize(width: 8, height: 8) }
       #expect(error?.code == .failed, "\(String(describing: error))")
+      AttackReport.record(.plugins, "lies about sizes", outcome: "failed")
     }
   }
 

@@ -18,8 +18,15 @@ final class DockerRegistry: Sendable {
   var host: String { "127.0.0.1:\(port)" }
   var address: String { "oci://\(host)/hub" }
 
-  /// - Parameter users: lines of an htpasswd file with bcrypt hashes; nil lets everybody in.
-  init(users: String? = nil) throws {
+  /// A certificate and its key, in PEM files: with it the registry speaks HTTPS only.
+  typealias Certificate = (file: String, key: String)
+
+  /// - Parameters:
+  ///   - users: lines of an htpasswd file with bcrypt hashes; nil lets everybody in.
+  ///   - tokens: where tokens are to be had and the certificate of who signs them; the service is `registry`.
+  init(
+    users: String? = nil, certificate: Certificate? = nil, tokens: (realm: String, issuer: String, file: String)? = nil
+  ) throws {
     folder = try TemporaryFolder()
     // A port that was free a moment ago.
     port = try TestServer { _ in .answer(200) }.port
@@ -27,9 +34,18 @@ final class DockerRegistry: Sendable {
       version: 0.1
       log: { level: error, accesslog: { disabled: true } }
       storage: { filesystem: { rootdirectory: \(folder.path)/data } }
-      http: { addr: 127.0.0.1:\(port) }
+      http:
+        addr: 127.0.0.1:\(port)
 
       """
+    if let certificate {
+      configuration += "  tls: { certificate: \(certificate.file), key: \(certificate.key) }\n"
+    }
+    if let tokens {
+      configuration +=
+        "auth: { token: { realm: \"\(tokens.realm)\", service: registry, issuer: \(tokens.issuer), "
+        + "rootcertbundle: \(tokens.file) } }\n"
+    }
     if let users {
       try Data(users.utf8).write(to: URL(filePath: folder.path + "/htpasswd"))
       configuration += "auth: { htpasswd: { realm: test, path: \(folder.path)/htpasswd } }\n"
@@ -42,7 +58,9 @@ final class DockerRegistry: Sendable {
     process.standardError = FileHandle.nullDevice
     try process.run()
     for _ in 0..<200 where process.isRunning {
-      if (try? run("/usr/bin/curl", "-s", "-o", "/dev/null", "http://\(host)/v2/")) == 0 { return }
+      // Only whether anybody answers is asked, so who that is does not matter.
+      let scheme = certificate == nil ? "http" : "https"
+      if (try? run("/usr/bin/curl", "-sk", "-o", "/dev/null", "\(scheme)://\(host)/v2/")) == 0 { return }
       Thread.sleep(forTimeInterval: 0.05)
     }
     throw POSIXError(.ETIMEDOUT)

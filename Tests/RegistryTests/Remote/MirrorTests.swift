@@ -126,4 +126,41 @@ import Testing
     let seen = try BundleRegistry.open(server.url).check()
     #expect(!seen.isSound && seen.findings.count == 2 && seen.blobs == 6)
   }
+
+  @Test("a shallow check of a registry elsewhere asks for bundles without fetching them, and finds what is missing")
+  func shallow() throws {
+    let server = try web()
+    let report = try BundleRegistry.open(server.url).check(isDeep: false)
+    #expect(report.isSound && report.artifacts == 4 && report.unread == 3 && report.blobs == 5)
+    let bundles = try local.list().map(\.bundle)
+    #expect(report.unreadBytes == bundles.map(\.size).reduce(0, +))
+    for bundle in bundles {
+      #expect(server.requests.contains { $0.method == "HEAD" && $0.path == bundle.path })
+      #expect(!server.requests.contains { $0.method == "GET" && $0.path == bundle.path })
+    }
+    // A folder is read as a whole in any case.
+    #expect(try local.check(isDeep: false).unread == 0)
+    let (missing, longer) = (local.path + bundles[0].path, local.path + bundles[1].path)
+    try FileManager.default.removeItem(atPath: missing)
+    try (Data(contentsOf: URL(filePath: longer)) + Data([0])).write(to: URL(filePath: longer))
+    let found = try BundleRegistry.open(server.url).check(isDeep: false)
+    #expect(found.findings.count == 2 && found.findings.allSatisfy { $0.kind == .fault }, "\(found.findings)")
+    #expect(found.unread == 1)
+  }
+
+  @Test(
+    "docker-registry too says what it has without sending it",
+    .enabled(if: DockerRegistry.missing == nil, "docker-registry is not installed"))
+  func shallowDocker() throws {
+    let docker = try DockerRegistry()
+    let registry = try BundleRegistry.open(docker.address)
+    try local.mirror(to: registry) { _ in }
+    let report = try registry.check(isDeep: false)
+    #expect(report.isSound && report.unread == 3)
+    let bundle = try #require(try local.list().first).bundle
+    let blob = bundle.digest.dropFirst(7)
+    try FileManager.default.removeItem(
+      atPath: "\(docker.folder.path)/data/docker/registry/v2/blobs/sha256/\(blob.prefix(2))/\(blob)")
+    #expect(try registry.check(isDeep: false).findings.count == 1)
+  }
 }

@@ -40,6 +40,9 @@ extension Artifact.Blob {
 
 /// The code of the error that `body` throws.
 func refusal(_ body: () throws -> Void) -> RegistryError.Code? {
-  do { try body() } catch let error as RegistryError { return error.code } catch { return nil }
+  do { try body() } catch let error as RegistryError {
+    recordAttack("refused, \(error.code)")
+    return error.code
+  } catch { return nil }
   return nil
 }

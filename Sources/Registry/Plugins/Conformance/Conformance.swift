@@ -50,9 +50,15 @@ public struct Conformance: Sendable {
   struct Rule: Sendable {
     let id: String
     let sentence: String
+    /// Whether it looks at the library's bytes only, so that it applies also where the library cannot be opened.
+    let isStatic: Bool
     let check: @Sendable (ConformanceSubject) throws -> Void
 
-    init(_ id: String, _ sentence: String, _ check: @escaping @Sendable (ConformanceSubject) throws -> Void) {
+    init(
+      _ id: String, _ sentence: String, isStatic: Bool = false,
+      _ check: @escaping @Sendable (ConformanceSubject) throws -> Void
+    ) {
+      self.isStatic = isStatic
       self.id = id
       self.sentence = sentence
       self.check = check
@@ -82,7 +88,7 @@ public struct Conformance: Sendable {
     var isUsable = true
     for rule in Self.rules {
       var (outcome, detail): (Finding.Outcome, String) = (.passed, "")
-      if isUsable {
+      if isUsable || rule.isStatic {
         do {
           try rule.check(subject)
         } catch let skipped as Skipped {

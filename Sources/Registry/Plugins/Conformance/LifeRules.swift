@@ -81,5 +81,15 @@ extension Conformance {
         throw Broken(reason: "200 rounds took \((after - before) / 1024) KiB more.")
       }
     },
+    Rule("P007", "The library needs no other library than libc and libm, and has no run path.", isStatic: true) {
+      subject in
+      let library: SharedLibrary
+      do { library = try SharedLibrary(try subject.file.bytes()) } catch let error as SharedLibrary.Malformed {
+        throw Broken(reason: "Its bytes cannot be read: \(error.reason).")
+      }
+      guard library.surplus.isEmpty else {
+        throw Broken(reason: "It \(library.surplus.joined(separator: ", it ")).")
+      }
+    },
   ]
 }

@@ -41,5 +41,27 @@ public final class PluginFile: Sendable {
     }
   }
 
+  /// The bytes again.
+  func bytes() throws(PluginError) -> [UInt8] {
+    func failure() -> PluginError {
+      PluginError(
+        .library, at: path, "The library cannot be read: \(String(cString: strerror(errno))).",
+        remedy: "Reinstall the adapter.")
+    }
+    let end = lseek(file, 0, SEEK_END)
+    guard end >= 0 else { throw failure() }
+    var bytes = [UInt8](repeating: 0, count: end)
+    var count = 0
+    while count < bytes.count {
+      let part = bytes.withUnsafeMutableBytes {
+        pread(file, $0.baseAddress.map { $0 + count }, $0.count - count, off_t(count))
+      }
+      if part < 0, errno == EINTR { continue }
+      guard part > 0 else { throw failure() }
+      count += part
+    }
+    return bytes
+  }
+
   deinit { close(file) }
 }
