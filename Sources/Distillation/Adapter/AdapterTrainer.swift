@@ -1,5 +1,5 @@
 public import Adapters
-public import Bundles
+internal import Bundles
 internal import Diffusion
 internal import Foundation
 internal import Imaging
@@ -23,16 +23,17 @@ public import Tensor
   ///   - core: stays frozen; its weights are shared by student and target.
   ///   - plugin: an instance of the recipe's task, made with the recipe's parameters.
   ///   - scale: output pixels for each input pixel, from the task's manifest.
-  ///   - weights: an adapter's weights to start from instead of a copy of the core's encoder.
+  ///   - start: an adapter's weights to start from instead of a copy of the core's encoder.
   /// - Throws: `TrainingError`, `DataError` or `BundleError` before the first step for anything that is lacking.
   public init(
     _ recipe: AdapterRecipe, core: Core, plugin: TaskPlugin, scale: Int, in folder: RunFolder,
-    from weights: SafetensorsFile? = nil, loading: @escaping @Sendable (Int, Int) -> Void = { _, _ in }
+    from start: StartingPoint? = nil, loading: @escaping @Sendable (Int, Int) -> Void = { _, _ in }
   ) throws {
     self.recipe = recipe
     self.folder = folder
     coreDigest = core.digest
-    try folder.check(recipe, parse: AdapterRecipe.init(parsing:source:))
+    try folder.check(recipe.inRun) { try AdapterRecipe(parsing: $0, source: $1).inRun }
+    let origin = try folder.origin(of: start, samplesBefore: recipe.training.samplesBefore)
     if let problem = recipe.data.problem(granularity: Self.multiple(of: core.network.configuration.granularity, scale))
     {
       throw TrainingError(.recipe, at: "data.crops.sizes", "\(problem).", remedy: "Correct the sizes in the recipe.")
@@ -46,7 +47,7 @@ public import Tensor
     }
     (student, target, averaged) = (network(), network(), network())
     try student.encoder.copyEncoder(of: core.network)
-    if let weights { try Weights.load(student.encoder.parameters, from: weights) }
+    if let start { try Weights.load(student.encoder.parameters, from: start.weights) }
     for (mine, theirs) in zip(student.encoder.parameters, target.encoder.parameters) {
       mine.isTrainable = true
       theirs.isTrainable = false
@@ -60,7 +61,7 @@ public import Tensor
       crops: try recipe.data.open(progress: loading), plugin: plugin, scale: scale,
       conditionChannels: recipe.encoder.conditionChannels, noise: noise.derived(1))
     // Last, so that a run that cannot start leaves no folder behind.
-    try folder.prepare(recipe: try recipe.yaml())
+    try folder.prepare(recipe: try recipe.yaml(), origin: origin)
   }
 
   /// Photographs that are left out, and why.

@@ -1,5 +1,5 @@
 internal import Adapters
-public import Bundles
+internal import Bundles
 internal import Diffusion
 internal import Foundation
 internal import Imaging
@@ -18,23 +18,24 @@ public import Tensor
   private var prefetcher: Prefetcher<CropBatch>?
   private let noise: NoiseStream
 
-  /// - Parameter weights: a core's weights to start from instead of random ones.
+  /// - Parameter start: a core's weights to start from instead of random ones.
   /// - Throws: `TrainingError` or `BundleError` before the first step for anything the recipe or the data lack.
   public init(
-    _ recipe: CoreRecipe, in folder: RunFolder, from weights: SafetensorsFile? = nil,
+    _ recipe: CoreRecipe, in folder: RunFolder, from start: StartingPoint? = nil,
     loading: @escaping @Sendable (Int, Int) -> Void = { _, _ in }
   ) throws {
     self.recipe = recipe
     self.folder = folder
-    try folder.check(recipe, parse: CoreRecipe.init(parsing:source:))
+    try folder.check(recipe.inRun) { try CoreRecipe(parsing: $0, source: $1).inRun }
+    let origin = try folder.origin(of: start, samplesBefore: recipe.training.samplesBefore)
     network = UNet(recipe.network, seed: recipe.training.seed)
     averaged = UNet(recipe.network)
-    if let weights { try Weights.load(network.parameters, from: weights) }
+    if let start { try Weights.load(network.parameters, from: start.weights) }
     optimiser = AdamW(network.parameters, recipe.training.optimiser)
     noise = NoiseStream(seed: recipe.training.seed, digest: Array("core".utf8))
     feed = try recipe.data.open(progress: loading)
     // Last, so that a run that cannot start leaves no folder behind.
-    try folder.prepare(recipe: try recipe.yaml())
+    try folder.prepare(recipe: try recipe.yaml(), origin: origin)
   }
 
   /// Photographs that are left out, and why.

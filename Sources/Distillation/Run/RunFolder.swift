@@ -3,7 +3,7 @@ public import Foundation
 
 /// The folder that holds everything needed to repeat, watch or resume a run.
 ///
-/// `recipe.yaml` (resolved), `metrics.ndjson`, `loss.svg`, `sheets/*.png`, `checkpoint.safetensors`.
+/// `recipe.yaml` (resolved), `start.yaml` (for a run that did not start from fresh weights), `metrics.ndjson`, `loss.svg`, `sheets/*.png`, `checkpoint.safetensors`.
 public struct RunFolder: Sendable {
   public let url: URL
 
@@ -65,11 +65,12 @@ public struct RunFolder: Sendable {
     }
   }
 
-  /// Makes the folder and writes the resolved recipe.
-  func prepare(recipe text: String) throws(TrainingError) {
+  /// Makes the folder and writes the resolved recipe and where the first weights came from.
+  func prepare(recipe text: String, origin: Manifest.Training.Origin?) throws(TrainingError) {
     do {
       try FileManager.default.createDirectory(at: url.appending(path: "sheets"), withIntermediateDirectories: true)
       try Data(text.utf8).write(to: recipe, options: .atomic)
+      try record(origin)
     } catch {
       throw TrainingError(
         .run, at: url.path, "The run folder cannot be written: \(error.localizedDescription)",

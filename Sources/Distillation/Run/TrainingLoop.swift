@@ -72,6 +72,8 @@ public enum TrainingEnd: Sendable, Hashable { case finished, stopped }
     counters = Checkpoint.Progress()
     if folder.hasCheckpoint {
       counters = try Checkpoint.load(into: optimiser, extra: extra, identity: identity, from: folder.checkpoint)
+      // Nothing is written again, so that asking twice changes nothing.
+      if counters.samples >= options.samples { return .finished }
     }
     let log = try MetricsLog(folder, upTo: counters.step)
     let clock = ContinuousClock()

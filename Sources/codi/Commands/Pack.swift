@@ -45,9 +45,17 @@ struct Pack: AsyncParsableCommand {
     if let key { try BundleWriter.sign(out, with: key) }
     let bytes = (try? FileManager.default.attributesOfItem(atPath: out)[.size] as? Int) ?? 0
     output.report(
-      ["event": "packed", "name": manifest.name, "version": "\(manifest.version)", "path": out, "bytes": bytes],
+      [
+        "event": "packed", "name": manifest.name, "version": "\(manifest.version)", "path": out, "bytes": bytes,
+        "samples-seen": manifest.training.samplesSeen, "samples-in-all": manifest.training.samplesInAll,
+      ],
       text: "packed \(manifest.name)@\(manifest.version): \(out), \(bytes / 1000) kB, "
-        + "\(manifest.weights.parameters) parameters, \(manifest.training.samplesSeen) samples seen")
+        + "\(manifest.weights.parameters) parameters, \(samples(manifest.training))")
+  }
+
+  private func samples(_ training: Manifest.Training) -> String {
+    let own = "\(training.samplesSeen) samples seen"
+    return training.from.map { "\(own), \(training.samplesInAll) in all since before \($0)" } ?? own
   }
 
   private func readMetrics(_ path: String) throws -> [Manifest.Metric] {

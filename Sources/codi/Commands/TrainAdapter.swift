@@ -39,7 +39,7 @@ struct TrainAdapter: AsyncParsableCommand {
       let plugin = try TaskPlugin(library, parameters: values, seed: parsed.training.seed)
       let trainer = try AdapterTrainer(
         parsed, core: core, plugin: plugin, scale: manifest.geometry.scale, in: folder,
-        from: try from.map(StartingWeights.open), loading: ProgressBar.loading)
+        from: try from.map(StartingPoint.open), loading: ProgressBar.loading)
       ProgressBar.report(trainer.brokenPhotographs)
       let bar = ProgressBar(quiet: quiet)
       let end = try trainer.run(threads: threads, shouldStop: { Interruption.isRequested }) { bar.show($0) }

@@ -24,7 +24,7 @@ struct TrainCore: AsyncParsableCommand {
     let (from, threads, quiet) = (from, threads, quiet)
     let end = try await Compute.run { () throws in
       let trainer = try CoreTrainer(
-        recipe, in: folder, from: try from.map(StartingWeights.open), loading: ProgressBar.loading)
+        recipe, in: folder, from: try from.map(StartingPoint.open), loading: ProgressBar.loading)
       ProgressBar.report(trainer.brokenPhotographs)
       let bar = ProgressBar(quiet: quiet)
       let end = try trainer.run(threads: threads, shouldStop: { Interruption.isRequested }) { bar.show($0) }
