@@ -3,6 +3,7 @@ public import Bundles
 internal import Diffusion
 public import Foundation
 internal import Networks
+internal import Registry
 internal import Tensor
 
 /// Makes a bundle of a finished or running run: the averaged weights of its checkpoint in bfloat16, with everything that a
@@ -73,7 +74,7 @@ public struct RunPacker: Sendable {
           steps: recipe.sampling.steps, defaultSteps: recipe.sampling.defaultSteps,
           predictor: recipe.sampling.predictor.rawValue, start: recipe.sampling.start),
         weights: .init(sha256: "", parameters: 0),
-        plugin: .init(abi: 1, toolchain: toolchain, libraries: [platform: entry]),
+        plugin: .init(abi: PluginLibrary.abi, toolchain: toolchain, libraries: [platform: entry]),
         training: .init(method: "codi", samplesSeen: samples, from: from, data: try described(recipe.data)),
         metrics: metrics)
       return try BundleWriter.pack(manifest, files: files + (try common(text, metrics, work)), to: path)

@@ -40,7 +40,7 @@ struct Pack: AsyncParsableCommand {
       let reference = try Reference(recipe["core"]?.text ?? "")
       let core = try Core(try Locations.store.open(try Locations.store.resolve(reference)))
       return try packer.packAdapter(
-        core: core, library: URL(filePath: library), toolchain: "swift", to: out, metrics: measured)
+        core: core, library: URL(filePath: library), toolchain: Self.toolchain, to: out, metrics: measured)
     }
     if let key { try BundleWriter.sign(out, with: key) }
     let bytes = (try? FileManager.default.attributesOfItem(atPath: out)[.size] as? Int) ?? 0
@@ -57,6 +57,19 @@ struct Pack: AsyncParsableCommand {
     let own = "\(training.samplesSeen) samples seen"
     return training.from.map { "\(own), \(training.samplesInAll) in all since before \($0)" } ?? own
   }
+
+  /// The compiler of this program, which is that of the library's sources in the same checkout.
+  private static let toolchain: String = {
+    #if compiler(>=6.4)
+      "Swift 6.4 or later"
+    #elseif compiler(>=6.3)
+      "Swift 6.3"
+    #elseif compiler(>=6.2)
+      "Swift 6.2"
+    #else
+      "Swift 6.1"
+    #endif
+  }()
 
   private func readMetrics(_ path: String) throws -> [Manifest.Metric] {
     try readText(path).split(separator: "\n").map { line in
