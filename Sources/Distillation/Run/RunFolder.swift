@@ -57,7 +57,13 @@ public struct RunFolder: Sendable {
   ///
   /// Recipes are compared as values, so that a key that a newer program adds, with its default, does not end old runs.
   func check<Recipe: Equatable>(_ new: Recipe, parse: (String, String) throws -> Recipe) throws(TrainingError) {
-    guard hasCheckpoint, let old = try? String(contentsOf: recipe, encoding: .utf8) else { return }
+    guard hasCheckpoint else { return }
+    guard let old = try? String(contentsOf: recipe, encoding: .utf8) else {
+      throw TrainingError(
+        .run, at: recipe.path,
+        "The run has a checkpoint, but its recipe cannot be read, so nobody knows what it is of.",
+        remedy: "Put recipe.yaml back, or name a new run with --run NAME.")
+    }
     guard (try? parse(old, recipe.path)) == new else {
       throw TrainingError(
         .run, at: url.path, "The run was started with another recipe.",

@@ -107,6 +107,7 @@ public enum TrainingEnd: Sendable, Hashable { case finished, stopped }
       counters.samples += outcome.samples
       values["gradient-norm"] = Double(norm)
       values["rate"] = Double(rate)
+      values["threads"] = Double(Compute.threads)
       values["seconds"] = (clock.now - started) / .seconds(1)
       counters.pending.add(values)
       reportLoss = (reportLoss.sum + Double(outcome.loss), reportLoss.count + 1)
