@@ -11,6 +11,8 @@ public import Tensor
 @Compute public final class AdapterTrainer {
   public let recipe: AdapterRecipe
   public let folder: RunFolder
+  /// Type of activations: the recipe's, or float32 on a CPU without bfloat16.
+  public let precision: DType
   private let student, target, averaged: ConditionalDenoiser
   private let optimiser: AdamW
   private let feed: ConditionedFeed
@@ -31,6 +33,7 @@ public import Tensor
   ) throws {
     self.recipe = recipe
     self.folder = folder
+    precision = recipe.training.precision.onThisCPU
     coreDigest = core.digest
     try folder.check(recipe.inRun) { try AdapterRecipe(parsing: $0, source: $1).inRun }
     let origin = try folder.origin(of: start, samplesBefore: recipe.training.samplesBefore)
@@ -39,13 +42,13 @@ public import Tensor
       throw TrainingError(.recipe, at: "data.crops.sizes", "\(problem).", remedy: "Correct the sizes in the recipe.")
     }
     for parameter in core.network.parameters { parameter.isTrainable = false }
-    func network() -> ConditionalDenoiser {
+    func network(_ precision: DType) -> ConditionalDenoiser {
       ConditionalDenoiser(
         core: core.network,
         encoder: ConditionEncoder(recipe.encoder, core: core.network.configuration, seed: recipe.training.seed),
-        precision: recipe.training.precision)
+        precision: precision)
     }
-    (student, target, averaged) = (network(), network(), network())
+    (student, target, averaged) = (network(precision), network(precision), network(precision))
     try student.encoder.copyEncoder(of: core.network)
     if let start { try Weights.load(student.encoder.parameters, from: start.weights) }
     for (mine, theirs) in zip(student.encoder.parameters, target.encoder.parameters) {

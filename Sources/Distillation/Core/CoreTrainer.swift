@@ -10,6 +10,8 @@ public import Tensor
 @Compute public final class CoreTrainer {
   public let recipe: CoreRecipe
   public let folder: RunFolder
+  /// Type of activations: the recipe's, or float32 on a CPU without bfloat16.
+  public let precision: DType
   private let network: UNet
   /// The same network with the averaged weights, for pictures.
   private let averaged: UNet
@@ -26,6 +28,7 @@ public import Tensor
   ) throws {
     self.recipe = recipe
     self.folder = folder
+    precision = recipe.training.precision.onThisCPU
     try folder.check(recipe.inRun) { try CoreRecipe(parsing: $0, source: $1).inRun }
     let origin = try folder.origin(of: start, samplesBefore: recipe.training.samplesBefore)
     network = UNet(recipe.network, seed: recipe.training.seed)
@@ -60,7 +63,7 @@ public import Tensor
     let target = try recipe.network.parameterisation.target(signal: x, noise: draw.epsilon, levels)
     var each: [Float] = []
     let (loss, gradients) = try withGradients {
-      let (loss, losses) = try network(z, levels, precision: recipe.training.precision).squaredError(to: target)
+      let (loss, losses) = try network(z, levels, precision: precision).squaredError(to: target)
       each = losses
       return loss
     }
@@ -80,7 +83,7 @@ public import Tensor
     let sampler = Sampler(
       schedule: recipe.network.schedule, parameterisation: recipe.network.parameterisation, steps: 50)
     let pictures = try sampler.sample(noise: start) {
-      try averaged($0, [$1], precision: recipe.training.precision)
+      try averaged($0, [$1], precision: precision)
     }
     return pictureSheet([pictures], columns: 8)
   }

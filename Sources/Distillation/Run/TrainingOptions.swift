@@ -17,7 +17,7 @@ public struct TrainingOptions: Codable, Hashable, Sendable {
   /// Running average of the weights: `average += (1 − decay)(w − average)` at each step, rising from small values at first.
   public var averageDecay: Float = 0.999
   public var optimiser = AdamW.Options()
-  /// Type of activations: `bf16` where the CPU has it.
+  /// Type of activations; `bf16` becomes `f32` on a CPU without it, which is told.
   public var precision = DType.bf16
   /// Samples between sheets of pictures in the run folder.
   public var sheetEvery = 50_000
