@@ -36,7 +36,8 @@ private func normals(_ count: Int, _ name: String) -> [Float] {
   nonisolated static let levels: [Int32] = [0, 1, 2]
   nonisolated static let types: [ck_type] = [.CK_F32, .CK_BF16]
   /// Neither a multiple of a vector's length nor of a block's.
-  let (rows, channels) = (37, 11)
+  let rows = 37
+  let channels = 11
   var count: Int { rows * channels }
 
   private func at<R>(_ level: Int32, _ body: () throws -> R) rethrows -> R {
