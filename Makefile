@@ -75,8 +75,8 @@ demo: demo/store
 
 ROOT = $(DESTDIR)$(PREFIX)
 
-# Program, the process that plugins run in, the Swift runtime both were built with, what plugins are made from, and the
-# embedded registry. The run path of a built program names the
+# Program, the process that plugins run in, the Swift runtime both were built with, the libraries of the tasks, which
+# training runs, what plugins are made from, and the embedded registry. The run path of a built program names the
 # toolchain first; the installed one looks for its own runtime first (a swap within the string, so no byte moves).
 install: $(if $(PRODUCTS),,build)
 	mkdir -p $(ROOT)/bin $(ROOT)/lib/codi $(ROOT)/share/codi
@@ -85,6 +85,9 @@ install: $(if $(PRODUCTS),,build)
 	  sed -z 's#^\(/.*\):\($$ORIGIN\):\($$ORIGIN/\.\./lib/codi\)$$#\3:\2:\1#' $(BUILT)/$$program \
 	    > $(ROOT)/bin/$$program.new && chmod 755 $(ROOT)/bin/$$program.new && \
 	  mv $(ROOT)/bin/$$program.new $(ROOT)/bin/$$program || exit 1; \
+	done
+	for library in $(BUILT)/lib*.so; do \
+	  [ ! -f "$$library" ] || install -m 644 -t $(ROOT)/lib/codi "$$library" || exit 1; \
 	done
 	mkdir -p $(ROOT)/share/codi/plugin-kit
 	cp -R Sources/CPluginABI/include/codi_plugin.h Sources/PluginKit Plugins/Template $(ROOT)/share/codi/plugin-kit/

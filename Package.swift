@@ -58,7 +58,7 @@ let rooms: [Target] = [
   room("Metrics", ["Tensor", "Imaging", "Bundles"]),
   room(
     "Distillation",
-    ["Tensor", "Diffusion", "Networks", "Bundles", "Adapters", "Imaging", "Registry", "Metrics", "Clibsodium", log]),
+    ["Tensor", "Diffusion", "Networks", "Bundles", "Adapters", "Imaging", "Registry", "Metrics", log]),
   room(
     "Pipelines",
     ["Tensor", "Diffusion", "Networks", "Bundles", "Adapters", "Imaging", "Registry", "Metrics", sqlite, log]),

@@ -36,6 +36,12 @@ public enum Proof {
   /// - Throws: `BundleError` when an output differs, or when an adapter changes nothing.
   public static func check(_ bundle: InstalledBundle, core coreBundle: InstalledBundle?) throws {
     let path = bundle.url(of: BundleEntry.proof).path
+    guard FileManager.default.fileExists(atPath: path) else {
+      throw BundleError(
+        .missingEntry, at: "\(bundle.manifest.name)@\(bundle.manifest.version)",
+        "The bundle has no \(BundleEntry.proof), so nothing tells whether it works here.",
+        remedy: "Ask the publisher to pack it with codi pack.")
+    }
     let file = try SafetensorsFile(path: path)
     guard let time = file.metadata["time"].flatMap(Double.init), (0...1).contains(time),
       let tolerance = file.metadata["tolerance"].flatMap(Float.init), tolerance > 0, tolerance < 0.1

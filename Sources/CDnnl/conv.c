@@ -298,6 +298,11 @@ int cd_conv_backward_weights(const cd_conv *c, const void *source, const void *d
   return run(c->to_plain, back, 3);
 }
 
+int32_t cd_has_bf16(void) {
+  const int isa = (int)dnnl_get_effective_cpu_isa();
+  return (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
+}
+
 const char *cd_version(void) {
   static char text[32];
   const dnnl_version_t *v = dnnl_version();

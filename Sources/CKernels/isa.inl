@@ -74,9 +74,6 @@ static void ISA(ck_upsample_backward)(ck_type type, const void *dout, void *dx, 
 static void ISA(ck_sum_squares)(ck_type type, const void *x, const void *y, ck_int count, double *out) {
   *out = type == CK_BF16 ? sum_squares_bf16(x, y, count) : sum_squares_f32(x, y, count);
 }
-static void ISA(ck_dot)(ck_type type, const void *x, const void *y, ck_int count, double *out) {
-  *out = type == CK_BF16 ? dot_bf16(x, y, count) : dot_f32(x, y, count);
-}
 static void ISA(ck_sum_rows)(ck_type type, const void *x, float *sums, ck_int rows, ck_int channels) {
   PICK(sum_rows, x, sums, rows, channels);
 }

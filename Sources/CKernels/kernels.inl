@@ -158,18 +158,6 @@ static double NAME(sum_squares)(const T *restrict x, const T *restrict y, ck_int
   return total;
 }
 
-static double NAME(dot)(const T *restrict x, const T *restrict y, ck_int n) {
-#pragma clang fp reassociate(on) contract(fast)
-  double total = 0;
-  for (ck_int from = 0; from < n; from += 4096) {
-    ck_int to = from + 4096 < n ? from + 4096 : n;
-    float sum = 0;
-    for (ck_int i = from; i < to; i++) sum += LOAD(x, i) * LOAD(y, i);
-    total += sum;
-  }
-  return total;
-}
-
 static void NAME(sum_rows)(const T *restrict x, float *restrict sums, ck_int rows, ck_int c) {
   for (ck_int r = 0; r < rows; r++, x += c)
     for (ck_int i = 0; i < c; i++) sums[i] += LOAD(x, i);

@@ -14,7 +14,7 @@ public struct Converter: Sendable {
     /// Network evaluations; `nil` takes the adapter's default.
     public var steps: Int?
     public var seed: UInt64 = 0
-    public var precision = DType.bf16
+    public var precision = DType.preferred
     /// Largest side of a region in output pixels.
     public var region = 384
     /// Pixels shared by neighbouring regions.

@@ -8,23 +8,13 @@ internal import Synchronization
 final class Storage: @unchecked Sendable {
   let base: UnsafeMutableRawPointer
   let byteCount: Int
-  /// Keeps a mapped file alive; such storage is read-only and never pooled.
-  private let owner: (any AnyObject & Sendable)?
 
   init(byteCount: Int) {
     self.byteCount = byteCount
     base = Pool.shared.take(byteCount)
-    owner = nil
   }
 
-  /// Read-only bytes that `owner` keeps mapped.
-  init(mapped bytes: UnsafeRawBufferPointer, owner: any AnyObject & Sendable) {
-    base = UnsafeMutableRawPointer(mutating: bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 64)!)
-    byteCount = bytes.count
-    self.owner = owner
-  }
-
-  deinit { if owner == nil { Pool.shared.give(base, byteCount) } }
+  deinit { Pool.shared.give(base, byteCount) }
 }
 
 /// Freed blocks by size. A network asks for the same sizes again at every step, so nothing is returned to the system

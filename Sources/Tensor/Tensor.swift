@@ -121,7 +121,9 @@ public struct Tensor: Sendable {
   }
 
   /// Sample `index` of a batch, `[B, …] → [1, …]`, off the tape.
+  /// - Precondition: the batch has it.
   public func sample(_ index: Int) -> Tensor {
+    precondition(index >= 0 && index < shape.first ?? 0, "sample: \(index) of \(shape)")
     let each = count / shape[0]
     let out = Tensor(uninitialised: [1] + shape.dropFirst(), dtype)
     out.base.copyMemory(from: pointer(at: index * each), byteCount: each * dtype.size)

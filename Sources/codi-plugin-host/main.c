@@ -220,7 +220,12 @@ static void open_library(ch_reply *reply) {
   const void *symbol = library ? dlsym(library, "codi_plugin") : NULL;
   control->opened = 1;
   if (symbol) {
-    memcpy(&plugin, symbol, sizeof plugin);
+    /* A descriptor of another ABI may be shorter, and end where its library does: what lies behind the head is read only
+     * where the head says that it is there. */
+    memcpy(&plugin.head, symbol, sizeof plugin.head);
+    if (!memcmp(plugin.head.magic, CODI_PLUGIN_MAGIC, sizeof plugin.head.magic) &&
+        plugin.head.abi_version == CODI_PLUGIN_ABI && plugin.head.struct_size == sizeof plugin)
+      memcpy(&plugin, symbol, sizeof plugin);
     memcpy(reply->descriptor, &plugin, sizeof plugin);
   } else {
     const char *why = library ? NULL : dlerror();

@@ -44,6 +44,8 @@ enum Exit: Int32 {
     case let error as PluginError: stop(error.code == .parameter ? .usage : .refused, "\(error)")
     case let error as BundleError: stop(code(of: error), "\(error)")
     case is MetricsError, is TrainingError, is DataError, is ImagingError: stop(.badInput, "\(error)")
+    // Work that was asked to stop, by INT or TERM; nothing else cancels.
+    case is CancellationError where Interruption.isRequested: stop(Interruption.exit, "Stopped.")
     case is TensorError: stop(.internal, "\(error)")
     default:
       // Help and version are "errors" with code 0; usage errors get 2 instead of 64.

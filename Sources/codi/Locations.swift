@@ -54,5 +54,18 @@ enum Locations {
     return candidates.map(\.path).first { FileManager.default.fileExists(atPath: "\($0)/oci-layout") }
   }
 
+  /// The library of a task that came with the program: beside it in a checkout, else in `PREFIX/lib/codi`.
+  static func taskLibrary(_ task: String) throws -> String {
+    let installed = executableFolder.deletingLastPathComponent().appending(path: "lib/codi")
+    let candidates = [executableFolder, installed].map { $0.appending(path: "lib\(task).so").path }
+    guard let found = candidates.first(where: FileManager.default.fileExists(atPath:)) else {
+      throw Exit.Failure(
+        exit: .notFound,
+        description: "There is no library for the task \(task) (looked for \(candidates.joined(separator: " and "))). "
+          + "Build it with .ci/build-plugin \(task) FOLDER and name it: --library FOLDER/lib\(task).so.")
+    }
+    return found
+  }
+
   static var store: Store { Store(program: program) }
 }

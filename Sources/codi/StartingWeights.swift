@@ -1,12 +1,13 @@
 import Bundles
+import Distillation
 import Foundation
 import Registry
 
-/// Weights named by `--from`, for a run that does not start from nothing.
-enum StartingWeights {
+/// What `--from` names, for a run that does not start from fresh weights.
+extension StartingPoint {
   /// A `.safetensors` file, an installed `NAME@VERSION`, or `FOLDER/NAME@VERSION` in a registry folder.
-  static func open(_ text: String) throws -> SafetensorsFile {
-    if text.hasSuffix(".safetensors") { return try SafetensorsFile(path: text) }
+  static func open(_ text: String) throws -> StartingPoint {
+    if text.hasSuffix(".safetensors") { return try StartingPoint(file: text) }
     let parts = text.split(separator: "/", omittingEmptySubsequences: false)
     for cut in [2, 1] where parts.count > cut {
       let folder = parts.dropLast(cut).joined(separator: "/")
@@ -16,17 +17,17 @@ enum StartingWeights {
       return try unpacked(artifact, of: layout)
     }
     let store = Locations.store
-    return try SafetensorsFile(path: try store.open(try store.resolve(try Reference(text))).weights.path)
+    return try StartingPoint(try store.open(try store.resolve(try Reference(text))))
   }
 
-  /// The weights of a registry's bundle, through a folder that goes again; the mapping keeps the file's bytes.
-  private static func unpacked(_ artifact: Artifact, of layout: BundleRegistry) throws -> SafetensorsFile {
+  /// The weights of a registry's bundle, through a folder that goes again.
+  private static func unpacked(_ artifact: Artifact, of layout: BundleRegistry) throws -> StartingPoint {
     let work = FileManager.default.temporaryDirectory.appending(path: "codi-from-\(UInt64.random(in: 0 ... .max))")
     try FileManager.default.createDirectory(at: work, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: work) }
     let zip = work.appending(path: "bundle.codi").path
     try layout.fetch(artifact, to: zip)
     let bundle = try BundleReader(path: zip).extract(to: work.appending(path: "bundle"))
-    return try SafetensorsFile(path: bundle.weights.path)
+    return try StartingPoint(bundle)
   }
 }

@@ -18,6 +18,8 @@ import Testing
     try Self.install { prefix, elsewhere in
       let help = try Self.run("\(prefix)/bin/codi", ["--help"], in: elsewhere, environment: [:])
       #expect(help.contains("USAGE: codi"))
+      // What `codi train adapter` runs.
+      #expect(FileManager.default.fileExists(atPath: "\(prefix)/lib/codi/libSuperResolution.so"))
       let libraries = try Self.run("/usr/bin/ldd", ["\(prefix)/bin/codi"], in: elsewhere)
       let swift = libraries.split(separator: "\n").filter { $0.contains("libswift") || $0.contains("libFoundation") }
       #expect(!swift.isEmpty)

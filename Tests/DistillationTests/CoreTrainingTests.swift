@@ -176,8 +176,10 @@ import Testing
       #expect(code { try Toy.train(recipe, in: folder) } == .options)
       let strange = "\(path)/strange.safetensors"
       try SafetensorsWriter.write(Weights.entries([("a", .zeros([3]))]), to: strange)
-      let weights = try SafetensorsFile(path: strange)
-      #expect(throws: BundleError.self) { try Toy.train(Toy.coreRecipe(), in: folder, from: weights) }
+      let start = try StartingPoint(file: strange)
+      recipe = Toy.coreRecipe()
+      recipe.training.samplesBefore = 0
+      #expect(throws: BundleError.self) { try Toy.train(recipe, in: folder, from: start) }
       #expect(!FileManager.default.fileExists(atPath: "\(path)/runs"))
     }
   }
@@ -236,8 +238,11 @@ import Testing
       var next = recipe
       next.training.seed = 9
       next.training.logEvery = 1
+      let cold = RunFolder(at: URL(filePath: "\(path)/c"))
+      try Toy.train(next, in: cold, stopAfter: 1)
+      next.training.samplesBefore = 960
       let folder = RunFolder(at: URL(filePath: "\(path)/b"))
-      try Toy.train(next, in: folder, from: try SafetensorsFile(path: weights), stopAfter: 1)
+      try Toy.train(next, in: folder, from: try StartingPoint(file: weights), stopAfter: 1)
       let line = try #require(try folder.lines().first)
 
       // The first step written out: its pictures, noise and times are functions of the recipe.
@@ -259,8 +264,6 @@ import Testing
       let expected = sum / Double(8 * 16 * 16 * 3)
       let found = try #require(line.values["loss"])
       #expect(abs(found - expected) < 1e-5 * expected, "\(found), written out \(expected)")
-      let cold = RunFolder(at: URL(filePath: "\(path)/c"))
-      try Toy.train(next, in: cold, stopAfter: 1)
       #expect(try #require(try cold.lines().first?.values["loss"]) > 1.2 * expected)
     }
   }

@@ -12,7 +12,10 @@ import Testing
   let student, target: ConditionalDenoiser
   let batch = 3
 
-  init() throws {
+  init() throws { try self.init(sees: .conditionAndNoisy) }
+
+  /// - Parameter sees: what the encoder looks at; the paper's sees the condition alone.
+  init(sees: ConditionEncoderConfiguration.Sees) throws {
     var configuration = UNetConfiguration()
     configuration.channels = [8, 12]
     configuration.blocks = [1, 1]
@@ -23,7 +26,7 @@ import Testing
     for parameter in core.parameters { parameter.isTrainable = false }
     func denoiser(_ seed: UInt64) throws -> ConditionalDenoiser {
       var encoder = ConditionEncoderConfiguration()
-      encoder.sees = .conditionAndNoisy
+      encoder.sees = sees
       let made = ConditionEncoder(encoder, core: configuration)
       try made.copyEncoder(of: core)
       try Self.scatter(made.parameters, by: 0.2, seed: seed)
@@ -136,11 +139,14 @@ import Testing
     return all
   }()
 
-  @Test("every part and the total are those of the step written out", arguments: variants)
-  func parts(options: DistillationOptions) throws {
+  @Test(
+    "every part and the total are those of the step written out, whatever the encoder sees",
+    arguments: variants, ConditionEncoderConfiguration.Sees.allCases)
+  func parts(options: DistillationOptions, sees: ConditionEncoderConfiguration.Sees) throws {
+    let step = try PaperModeTests(sees: sees)
     for times in [[0.63, 0.63, 0.63], [0.105, 0.4, 0.98]] {
-      let loss = try loss(times, options)
-      let expected = try expected(times, options)
+      let loss = try step.loss(times, options)
+      let expected = try step.expected(times, options)
       func agrees(_ name: String, _ value: Double) throws {
         let found = try #require(loss.values[name])
         #expect(abs(found - value) < 2e-5 * value, "\(name): \(found), written out \(value)")

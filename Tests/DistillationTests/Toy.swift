@@ -61,10 +61,10 @@ enum Toy {
   /// - Parameter stopAfter: steps after which a stop is asked for.
   @Compute @discardableResult
   static func train(
-    _ recipe: CoreRecipe, in folder: RunFolder, from weights: SafetensorsFile? = nil, stopAfter: Int? = nil,
+    _ recipe: CoreRecipe, in folder: RunFolder, from start: StartingPoint? = nil, stopAfter: Int? = nil,
     beforeStep: @escaping (Int) throws -> Void = { _ in }
   ) throws -> TrainingEnd {
-    try run(stopAfter, beforeStep, try CoreTrainer(recipe, in: folder, from: weights).run)
+    try run(stopAfter, beforeStep, try CoreTrainer(recipe, in: folder, from: start).run)
   }
 
   @Compute @discardableResult

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Networks agree with an independent PyTorch implementation, every parameter random") @Compute struct GoldenTests
 {
-  @Test("the U-Net's output", arguments: [(DType.f32, Float(1e-4)), (.bf16, 3e-2)])
+  @Test("the U-Net's output", arguments: native((.f32, 1e-4), (.bf16, 3e-2)))
   func output(precision: DType, tolerance: Float) throws {
     let golden = try Golden()
     let v = try golden.core()(try golden.tensor("z"), golden.levels, precision: precision)
@@ -14,7 +14,7 @@ import Testing
     #expect(relativeError(v, expected) < tolerance)
   }
 
-  @Test("the U-Net's gradients", arguments: [(DType.f32, Float(1e-3)), (.bf16, 5e-2)])
+  @Test("the U-Net's gradients", arguments: native((.f32, 1e-3), (.bf16, 5e-2)))
   func gradients(precision: DType, tolerance: Float) throws {
     let golden = try Golden()
     let unet = try golden.core()
@@ -35,8 +35,8 @@ import Testing
 
   @Test(
     "the core steered by a condition encoder, and μ's gradient",
-    arguments: ConditionEncoderConfiguration.Sees.allCases, [(DType.f32, Float(1e-4)), (.bf16, 3e-2)])
-  func blended(sees: ConditionEncoderConfiguration.Sees, _ precision: (type: DType, tolerance: Float)) throws {
+    arguments: ConditionEncoderConfiguration.Sees.allCases, native((.f32, 1e-4), (.bf16, 3e-2)))
+  func blended(sees: ConditionEncoderConfiguration.Sees, _ precision: (DType, Float)) throws {
     let golden = try Golden()
     let unet = try golden.core()
     var configuration = ConditionEncoderConfiguration()
@@ -47,12 +47,12 @@ import Testing
     let (z, c, r) = (try golden.tensor("z"), try golden.tensor("condition"), try golden.tensor("r"))
     var v = r
     let (_, gradients) = try withGradients {
-      v = try steered(unet, by: adapter, z, c, golden.levels, precision.type)
+      v = try steered(unet, by: adapter, z, c, golden.levels, precision.0)
       return try v.squaredError(to: r).loss
     }
-    #expect(relativeError(v, try golden.tensor("v.\(sees.rawValue)")) < precision.tolerance)
+    #expect(relativeError(v, try golden.tensor("v.\(sees.rawValue)")) < precision.1)
     let mu = try #require(gradients[adapter.mus[1]])
-    #expect(relativeError(mu, try golden.tensor("gradient.\(sees.rawValue).mu.1")) < 10 * precision.tolerance)
+    #expect(relativeError(mu, try golden.tensor("gradient.\(sees.rawValue).mu.1")) < 10 * precision.1)
   }
 }
 

@@ -6,7 +6,7 @@ import Testing
 @Suite("What must not change a network's output") @Compute struct InvarianceTests {
   @Test(
     "an adapter at μ = 0 leaves the core's output as it is, bit for bit",
-    arguments: DType.allCases, ConditionEncoderConfiguration.Sees.allCases)
+    arguments: nativeTypes, ConditionEncoderConfiguration.Sees.allCases)
   func zeroMu(precision: DType, sees: ConditionEncoderConfiguration.Sees) throws {
     let unet = try randomCore(.golden)
     let (z, c) = (pictures(2, 32, 32), pictures(2, 32, 32, seed: 2))
@@ -38,7 +38,7 @@ import Testing
     for (a, b) in zip(core.all, mine.all) { #expect(sameBits(a, b)) }
   }
 
-  @Test("a region with enough halo equals the whole picture: nothing looks at all of it", arguments: DType.allCases)
+  @Test("a region with enough halo equals the whole picture: nothing looks at all of it", arguments: nativeTypes)
   func region(precision: DType) throws {
     var configuration = UNetConfiguration()
     (configuration.channels, configuration.blocks, configuration.embedding) = ([4, 6], [1, 1], 8)
@@ -68,7 +68,7 @@ import Testing
     #expect(difference(0..<height, 0..<width) > 0.01, "a cut edge must show, or the halo was not needed")
   }
 
-  @Test("a sample has the same bits alone and in a batch", arguments: DType.allCases, [1, 2])
+  @Test("a sample has the same bits alone and in a batch", arguments: nativeTypes, [1, 2])
   func batch(precision: DType, threads: Int) throws {
     try withThreads(threads) {
       for unet in [try randomCore(.golden), try randomCore(UNetConfiguration())] {
@@ -82,7 +82,7 @@ import Testing
     }
   }
 
-  @Test("a sample at its own level has the same bits alone and in a batch", arguments: DType.allCases, [1, 2])
+  @Test("a sample at its own level has the same bits alone and in a batch", arguments: nativeTypes, [1, 2])
   func batchOfLevels(precision: DType, threads: Int) throws {
     let unet = try randomCore(UNetConfiguration())
     let z = pictures(5, 32, 32)
@@ -96,7 +96,7 @@ import Testing
     }
   }
 
-  @Test("one and two threads give the same bits", arguments: DType.allCases)
+  @Test("one and two threads give the same bits", arguments: nativeTypes)
   func threads(precision: DType) throws {
     for unet in [try randomCore(.golden), try randomCore(UNetConfiguration())] {
       let z = pictures(3, 32, 32)

@@ -6,6 +6,12 @@ import Networks
 import Tensor
 import Testing
 
+/// The types that this CPU computes with: without bfloat16, tests run in float32 alone.
+let nativeTypes = DType.allCases.filter { $0.onThisCPU == $0 }
+
+/// Those of `tolerances` whose type this CPU has.
+func native(_ tolerances: (DType, Float)...) -> [(DType, Float)] { tolerances.filter { nativeTypes.contains($0.0) } }
+
 /// What `Fixtures/unet_golden.py` wrote; versions and seed are in that script.
 struct Golden {
   private let file: SafetensorsFile

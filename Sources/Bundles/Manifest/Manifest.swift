@@ -149,13 +149,43 @@ public struct Manifest: Codable, Hashable, Sendable {
       }
     }
 
+    /// The weights that the training started from, where they were not fresh.
+    public struct Origin: Codable, Hashable, Sendable, CustomStringConvertible {
+      /// `publisher/name` and version of the bundle; neither for a file of weights.
+      public var name: String?
+      public var version: SemanticVersion?
+      /// SHA-256 of the file of weights.
+      public var weightsSHA256: String
+      /// Samples that those weights had seen, in all.
+      public var samplesSeen: Int
+
+      public init(name: String? = nil, version: SemanticVersion? = nil, weightsSHA256: String, samplesSeen: Int) {
+        self.name = name
+        self.version = version
+        self.weightsSHA256 = weightsSHA256
+        self.samplesSeen = samplesSeen
+      }
+
+      /// `publisher/name@version`, or the digest.
+      public var description: String {
+        guard let name else { return "weights with SHA-256 \(weightsSHA256)" }
+        return version.map { "\(name)@\($0)" } ?? name
+      }
+    }
+
     public var method: String
+    /// Samples of this training alone.
     public var samplesSeen: Int
+    public var from: Origin?
     public var data: [Data]
 
-    public init(method: String, samplesSeen: Int, data: [Data]) {
+    /// Samples of this training and of those before it.
+    public var samplesInAll: Int { samplesSeen.addingReportingOverflow(from?.samplesSeen ?? 0).partialValue }
+
+    public init(method: String, samplesSeen: Int, from: Origin? = nil, data: [Data]) {
       self.method = method
       self.samplesSeen = samplesSeen
+      self.from = from
       self.data = data
     }
   }

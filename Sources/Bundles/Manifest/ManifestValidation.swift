@@ -112,6 +112,15 @@ extension Manifest {
   private func checkTraining(_ check: Checker) throws(BundleError) {
     try check.word(training.method, "training.method")
     try check.require(training.samplesSeen >= 0, "training.samples-seen", "The number of samples is negative.")
+    if let from = training.from {
+      if let name = from.name { try check.name(name, "training.from.name") }
+      try check.require(
+        (from.name == nil) == (from.version == nil), "training.from", "A bundle has a name and a version.")
+      try check.digest(from.weightsSHA256, "training.from.weights-sha256")
+      let holds = from.samplesSeen >= 0 && !training.samplesSeen.addingReportingOverflow(from.samplesSeen).overflow
+      try check.require(
+        holds, "training.from.samples-seen", "The number of samples is negative, or too large with this training's.")
+    }
     for (i, data) in training.data.enumerated() {
       let path = "training.data[\(i)]"
       try check.line(data.name, "\(path).name")

@@ -47,4 +47,6 @@ int cd_conv_backward_weights(const cd_conv *conv, const void *source, const void
 /* "2.6.3" or the like: part of a numerics profile. */
 const char *cd_version(void);
 const char *cd_status_text(int status);
+/* 1 when oneDNN may use the CPU's bfloat16 instructions; ONEDNN_MAX_CPU_ISA can forbid it. */
+int32_t cd_has_bf16(void);
 #endif

@@ -2,7 +2,7 @@
  *
  * Layout is NHWC: a "row" is one pixel's channels. Types are float32 or bfloat16 in memory; arithmetic is float32 and sums
  * over more than one row are double. Every kernel exists once, is compiled for each instruction set, and is chosen at run
- * time; reference.h holds a plain scalar version of each. No kernel checks its arguments: `Tensor` does. */
+ * time; ckernels_reference.h has a plain scalar version of each. No kernel checks its arguments: `Tensor` does. */
 #ifndef CKERNELS_H
 #define CKERNELS_H
 #include <stddef.h>

@@ -85,6 +85,13 @@ public struct AdapterRecipe: Codable, Sendable, Hashable {
   /// The recipe with every default written out.
   public func yaml() throws(BundleError) -> String { YAML.write(try Options.encode(self)) }
 
+  /// What a run may not change on its way: everything but the record of what came before.
+  var inRun: Self {
+    var recipe = self
+    recipe.training.samplesBefore = nil
+    return recipe
+  }
+
   /// Name of the run folder unless another is asked for.
   public var runName: String { "\(name.split(separator: "/").last ?? "adapter")-\(version)" }
 }

@@ -1,5 +1,5 @@
 public import Adapters
-public import Bundles
+internal import Bundles
 internal import Diffusion
 internal import Foundation
 internal import Imaging
@@ -11,6 +11,8 @@ public import Tensor
 @Compute public final class AdapterTrainer {
   public let recipe: AdapterRecipe
   public let folder: RunFolder
+  /// Type of activations: the recipe's, or float32 on a CPU without bfloat16.
+  public let precision: DType
   private let student, target, averaged: ConditionalDenoiser
   private let optimiser: AdamW
   private let feed: ConditionedFeed
@@ -23,30 +25,32 @@ public import Tensor
   ///   - core: stays frozen; its weights are shared by student and target.
   ///   - plugin: an instance of the recipe's task, made with the recipe's parameters.
   ///   - scale: output pixels for each input pixel, from the task's manifest.
-  ///   - weights: an adapter's weights to start from instead of a copy of the core's encoder.
+  ///   - start: an adapter's weights to start from instead of a copy of the core's encoder.
   /// - Throws: `TrainingError`, `DataError` or `BundleError` before the first step for anything that is lacking.
   public init(
     _ recipe: AdapterRecipe, core: Core, plugin: TaskPlugin, scale: Int, in folder: RunFolder,
-    from weights: SafetensorsFile? = nil, loading: @escaping @Sendable (Int, Int) -> Void = { _, _ in }
+    from start: StartingPoint? = nil, loading: @escaping @Sendable (Int, Int) -> Void = { _, _ in }
   ) throws {
     self.recipe = recipe
     self.folder = folder
+    precision = recipe.training.precision.onThisCPU
     coreDigest = core.digest
-    try folder.check(recipe, parse: AdapterRecipe.init(parsing:source:))
+    try folder.check(recipe.inRun) { try AdapterRecipe(parsing: $0, source: $1).inRun }
+    let origin = try folder.origin(of: start, samplesBefore: recipe.training.samplesBefore)
     if let problem = recipe.data.problem(granularity: Self.multiple(of: core.network.configuration.granularity, scale))
     {
       throw TrainingError(.recipe, at: "data.crops.sizes", "\(problem).", remedy: "Correct the sizes in the recipe.")
     }
     for parameter in core.network.parameters { parameter.isTrainable = false }
-    func network() -> ConditionalDenoiser {
+    func network(_ precision: DType) -> ConditionalDenoiser {
       ConditionalDenoiser(
         core: core.network,
         encoder: ConditionEncoder(recipe.encoder, core: core.network.configuration, seed: recipe.training.seed),
-        precision: recipe.training.precision)
+        precision: precision)
     }
-    (student, target, averaged) = (network(), network(), network())
+    (student, target, averaged) = (network(precision), network(precision), network(precision))
     try student.encoder.copyEncoder(of: core.network)
-    if let weights { try Weights.load(student.encoder.parameters, from: weights) }
+    if let start { try Weights.load(student.encoder.parameters, from: start.weights) }
     for (mine, theirs) in zip(student.encoder.parameters, target.encoder.parameters) {
       mine.isTrainable = true
       theirs.isTrainable = false
@@ -60,7 +64,7 @@ public import Tensor
       crops: try recipe.data.open(progress: loading), plugin: plugin, scale: scale,
       conditionChannels: recipe.encoder.conditionChannels, noise: noise.derived(1))
     // Last, so that a run that cannot start leaves no folder behind.
-    try folder.prepare(recipe: try recipe.yaml())
+    try folder.prepare(recipe: try recipe.yaml(), origin: origin)
   }
 
   /// Photographs that are left out, and why.

@@ -13,6 +13,9 @@ package struct DistillationLoss {
 /// One CoDi step (arXiv:2310.01407v2, Algorithm "CDD"): self-consistency of the adapted network along its own ODE, and
 /// conditional guidance towards the true picture.
 ///
+/// Two things of the paper are left out. The boundary form `c_skip z + c_out x̂`: with v-prediction the estimate at t = 0 is z
+/// itself. And its integer steps: times are continuous, and the paper's step of one in a thousand is `gap`.
+///
 /// - Parameters:
 ///   - student: the adapted network being trained.
 ///   - target: the same core with the target encoder, whose parameters are frozen.

@@ -1,5 +1,5 @@
 internal import Adapters
-public import Bundles
+internal import Bundles
 internal import Diffusion
 internal import Foundation
 internal import Imaging
@@ -10,6 +10,8 @@ public import Tensor
 @Compute public final class CoreTrainer {
   public let recipe: CoreRecipe
   public let folder: RunFolder
+  /// Type of activations: the recipe's, or float32 on a CPU without bfloat16.
+  public let precision: DType
   private let network: UNet
   /// The same network with the averaged weights, for pictures.
   private let averaged: UNet
@@ -18,23 +20,25 @@ public import Tensor
   private var prefetcher: Prefetcher<CropBatch>?
   private let noise: NoiseStream
 
-  /// - Parameter weights: a core's weights to start from instead of random ones.
+  /// - Parameter start: a core's weights to start from instead of random ones.
   /// - Throws: `TrainingError` or `BundleError` before the first step for anything the recipe or the data lack.
   public init(
-    _ recipe: CoreRecipe, in folder: RunFolder, from weights: SafetensorsFile? = nil,
+    _ recipe: CoreRecipe, in folder: RunFolder, from start: StartingPoint? = nil,
     loading: @escaping @Sendable (Int, Int) -> Void = { _, _ in }
   ) throws {
     self.recipe = recipe
     self.folder = folder
-    try folder.check(recipe, parse: CoreRecipe.init(parsing:source:))
+    precision = recipe.training.precision.onThisCPU
+    try folder.check(recipe.inRun) { try CoreRecipe(parsing: $0, source: $1).inRun }
+    let origin = try folder.origin(of: start, samplesBefore: recipe.training.samplesBefore)
     network = UNet(recipe.network, seed: recipe.training.seed)
     averaged = UNet(recipe.network)
-    if let weights { try Weights.load(network.parameters, from: weights) }
+    if let start { try Weights.load(network.parameters, from: start.weights) }
     optimiser = AdamW(network.parameters, recipe.training.optimiser)
     noise = NoiseStream(seed: recipe.training.seed, digest: Array("core".utf8))
     feed = try recipe.data.open(progress: loading)
     // Last, so that a run that cannot start leaves no folder behind.
-    try folder.prepare(recipe: try recipe.yaml())
+    try folder.prepare(recipe: try recipe.yaml(), origin: origin)
   }
 
   /// Photographs that are left out, and why.
@@ -59,7 +63,7 @@ public import Tensor
     let target = try recipe.network.parameterisation.target(signal: x, noise: draw.epsilon, levels)
     var each: [Float] = []
     let (loss, gradients) = try withGradients {
-      let (loss, losses) = try network(z, levels, precision: recipe.training.precision).squaredError(to: target)
+      let (loss, losses) = try network(z, levels, precision: precision).squaredError(to: target)
       each = losses
       return loss
     }
@@ -79,7 +83,7 @@ public import Tensor
     let sampler = Sampler(
       schedule: recipe.network.schedule, parameterisation: recipe.network.parameterisation, steps: 50)
     let pictures = try sampler.sample(noise: start) {
-      try averaged($0, [$1], precision: recipe.training.precision)
+      try averaged($0, [$1], precision: precision)
     }
     return pictureSheet([pictures], columns: 8)
   }

@@ -1,3 +1,5 @@
+internal import Registry
+
 /// The counter-based generator Philox4x32-10 (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", 2011).
 ///
 /// A stream is a pure function of (seed, step, sample), so that any sample of any step can be made alone, by any thread.
@@ -18,15 +20,10 @@ package struct Philox {
 
   /// Ten rounds on `counter` under `key`.
   package static func block(_ counter: SIMD4<UInt32>, key: SIMD2<UInt32>) -> SIMD4<UInt32> {
-    var c = counter
-    var k = key
-    for _ in 0..<10 {
-      let a = c.x.multipliedFullWidth(by: 0xD251_1F53)
-      let b = c.z.multipliedFullWidth(by: 0xCD9E_8D57)
-      c = SIMD4(b.high ^ c.y ^ k.x, b.low, a.high ^ c.w ^ k.y, a.low)
-      k &+= SIMD2(0x9E37_79B9, 0xBB67_AE85)
-    }
-    return c
+    func wide(_ low: UInt32, _ high: UInt32) -> UInt64 { UInt64(high) << 32 | UInt64(low) }
+    let words = KeyedRandom.block(
+      SampleKey(low: wide(key.x, key.y), high: wide(counter.z, counter.w)), wide(counter.x, counter.y))
+    return SIMD4(words.0, words.1, words.2, words.3)
   }
 
   package mutating func next() -> UInt32 {

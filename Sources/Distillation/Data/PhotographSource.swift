@@ -1,4 +1,4 @@
-internal import Clibsodium
+internal import Bundles
 public import Foundation
 
 /// Where a recipe's photographs are: a WebDataset tar shard, or a folder searched with its subfolders.
@@ -102,18 +102,7 @@ extension PhotographSource {
   private static func verify(_ path: String, sha256 expected: String) throws(DataError) {
     let found: String
     do {
-      let file = try FileHandle(forReadingFrom: URL(filePath: path))
-      defer { try? file.close() }
-      var state = crypto_hash_sha256_state()
-      crypto_hash_sha256_init(&state)
-      while let chunk = try file.read(upToCount: 1 << 20), !chunk.isEmpty {
-        chunk.withUnsafeBytes { bytes in
-          _ = crypto_hash_sha256_update(&state, bytes.bindMemory(to: UInt8.self).baseAddress, UInt64(bytes.count))
-        }
-      }
-      var digest = [UInt8](repeating: 0, count: 32)
-      crypto_hash_sha256_final(&state, &digest)
-      found = digest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+      found = try SHA256.hex(ofFile: path)
     } catch {
       throw DataError(.missing, at: path, "It cannot be read: \(error).", remedy: "Check its permissions.")
     }

@@ -3,6 +3,7 @@ public import Bundles
 internal import Diffusion
 public import Foundation
 internal import Networks
+internal import Registry
 internal import Tensor
 
 /// Makes a bundle of a finished or running run: the averaged weights of its checkpoint in bfloat16, with everything that a
@@ -26,6 +27,7 @@ public struct RunPacker: Sendable {
   public func packCore(to path: String, metrics: [Manifest.Metric] = []) throws -> Manifest {
     let text = try recipeText()
     let recipe = try CoreRecipe(parsing: text, source: folder.recipe.path)
+    let from = try origin(recipe.training)
     let network = UNet(recipe.network)
     let samples = try loadAverages(into: network.parameters)
     return try withWorkFolder { work in
@@ -36,7 +38,7 @@ public struct RunPacker: Sendable {
         summary: recipe.summary, license: recipe.license,
         requires: .init(codi: Self.oldestProgram), network: try Options.encode(recipe.network),
         weights: .init(sha256: "", parameters: 0),
-        training: .init(method: "v-prediction", samplesSeen: samples, data: try described(recipe.data)),
+        training: .init(method: "v-prediction", samplesSeen: samples, from: from, data: try described(recipe.data)),
         metrics: metrics)
       return try BundleWriter.pack(manifest, files: files + (try common(text, metrics, work)), to: path)
     }
@@ -51,6 +53,7 @@ public struct RunPacker: Sendable {
   ) throws -> Manifest {
     let text = try recipeText()
     let recipe = try AdapterRecipe(parsing: text, source: folder.recipe.path)
+    let from = try origin(recipe.training)
     let encoder = ConditionEncoder(recipe.encoder, core: core.network.configuration)
     let samples = try loadAverages(into: encoder.parameters, on: core)
     let template = try TaskManifest(at: source.appending(path: BundleEntry.manifest))
@@ -71,8 +74,9 @@ public struct RunPacker: Sendable {
           steps: recipe.sampling.steps, defaultSteps: recipe.sampling.defaultSteps,
           predictor: recipe.sampling.predictor.rawValue, start: recipe.sampling.start),
         weights: .init(sha256: "", parameters: 0),
-        plugin: .init(abi: 1, toolchain: toolchain, libraries: [platform: entry]),
-        training: .init(method: "codi", samplesSeen: samples, data: try described(recipe.data)), metrics: metrics)
+        plugin: .init(abi: PluginLibrary.abi, toolchain: toolchain, libraries: [platform: entry]),
+        training: .init(method: "codi", samplesSeen: samples, from: from, data: try described(recipe.data)),
+        metrics: metrics)
       return try BundleWriter.pack(manifest, files: files + (try common(text, metrics, work)), to: path)
     }
   }
@@ -95,6 +99,15 @@ public struct RunPacker: Sendable {
         .run, at: folder.url.path, "There is no run here: \(error.localizedDescription)",
         remedy: "Name a run folder below CODI_RUNS; codi train makes them.")
     }
+  }
+
+  /// Where the run started; a recipe that counts samples before it needs a run folder that knows of them.
+  private func origin(_ options: TrainingOptions) throws -> Manifest.Training.Origin? {
+    let origin = try folder.origin()
+    guard origin == nil, options.samplesBefore != nil else { return origin }
+    throw TrainingError(
+      .run, at: folder.start.path, "The recipe counts samples before this run, but nothing says of which weights.",
+      remedy: "Run codi train once more with --from BUNDLE: a finished run is left as it is, and its start is written.")
   }
 
   /// - Parameter core: the core of an adapter's run.

@@ -57,9 +57,12 @@ enum Checkpoint {
       let samples = file.metadata["samples"].flatMap({ Int($0) }), samples >= 0
     else { throw BundleError(.invalidValue, at: url.path, "It does not say its step and samples.", remedy: "") }
     for (key, wanted) in identity.sorted(by: { $0.key < $1.key }) {
-      guard let found = file.metadata[key], found != wanted else { continue }
+      let found = file.metadata[key]
+      if found == wanted { continue }
       throw TrainingError(
-        .run, at: url.path, "The run was started with \(key) \(found); now it is \(wanted).",
+        .run, at: url.path,
+        "The run was started with \(found.map { "\(key) \($0)" } ?? "a \(key) that its checkpoint does not name"); "
+          + "now it is \(wanted).",
         remedy: "Name a new run with --run NAME, or put back what it was started with.")
     }
     for entry in optimiser.entries {

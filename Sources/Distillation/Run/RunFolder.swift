@@ -3,7 +3,7 @@ public import Foundation
 
 /// The folder that holds everything needed to repeat, watch or resume a run.
 ///
-/// `recipe.yaml` (resolved), `metrics.ndjson`, `loss.svg`, `sheets/*.png`, `checkpoint.safetensors`.
+/// `recipe.yaml` (resolved), `start.yaml` (for a run that did not start from fresh weights), `metrics.ndjson`, `loss.svg`, `sheets/*.png`, `checkpoint.safetensors`.
 public struct RunFolder: Sendable {
   public let url: URL
 
@@ -57,7 +57,13 @@ public struct RunFolder: Sendable {
   ///
   /// Recipes are compared as values, so that a key that a newer program adds, with its default, does not end old runs.
   func check<Recipe: Equatable>(_ new: Recipe, parse: (String, String) throws -> Recipe) throws(TrainingError) {
-    guard hasCheckpoint, let old = try? String(contentsOf: recipe, encoding: .utf8) else { return }
+    guard hasCheckpoint else { return }
+    guard let old = try? String(contentsOf: recipe, encoding: .utf8) else {
+      throw TrainingError(
+        .run, at: recipe.path,
+        "The run has a checkpoint, but its recipe cannot be read, so nobody knows what it is of.",
+        remedy: "Put recipe.yaml back, or name a new run with --run NAME.")
+    }
     guard (try? parse(old, recipe.path)) == new else {
       throw TrainingError(
         .run, at: url.path, "The run was started with another recipe.",
@@ -65,11 +71,12 @@ public struct RunFolder: Sendable {
     }
   }
 
-  /// Makes the folder and writes the resolved recipe.
-  func prepare(recipe text: String) throws(TrainingError) {
+  /// Makes the folder and writes the resolved recipe and where the first weights came from.
+  func prepare(recipe text: String, origin: Manifest.Training.Origin?) throws(TrainingError) {
     do {
       try FileManager.default.createDirectory(at: url.appending(path: "sheets"), withIntermediateDirectories: true)
       try Data(text.utf8).write(to: recipe, options: .atomic)
+      try record(origin)
     } catch {
       throw TrainingError(
         .run, at: url.path, "The run folder cannot be written: \(error.localizedDescription)",

@@ -72,6 +72,8 @@ public enum TrainingEnd: Sendable, Hashable { case finished, stopped }
     counters = Checkpoint.Progress()
     if folder.hasCheckpoint {
       counters = try Checkpoint.load(into: optimiser, extra: extra, identity: identity, from: folder.checkpoint)
+      // Nothing is written again, so that asking twice changes nothing.
+      if counters.samples >= options.samples { return .finished }
     }
     let log = try MetricsLog(folder, upTo: counters.step)
     let clock = ContinuousClock()
@@ -105,6 +107,7 @@ public enum TrainingEnd: Sendable, Hashable { case finished, stopped }
       counters.samples += outcome.samples
       values["gradient-norm"] = Double(norm)
       values["rate"] = Double(rate)
+      values["threads"] = Double(Compute.threads)
       values["seconds"] = (clock.now - started) / .seconds(1)
       counters.pending.add(values)
       reportLoss = (reportLoss.sum + Double(outcome.loss), reportLoss.count + 1)

@@ -4,6 +4,9 @@ public import Tensor
 public struct TrainingOptions: Codable, Hashable, Sendable {
   /// Samples to see in all.
   public var samples = 1_000_000
+  /// Samples that the weights named by `--from` had seen in all, where their bundle's manifest counts fewer. For the record:
+  /// it changes nothing in the run.
+  public var samplesBefore: Int?
   public var seed: UInt64 = 1
   /// Peak learning rate.
   public var rate: Float = 1e-3
@@ -14,7 +17,7 @@ public struct TrainingOptions: Codable, Hashable, Sendable {
   /// Running average of the weights: `average += (1 − decay)(w − average)` at each step, rising from small values at first.
   public var averageDecay: Float = 0.999
   public var optimiser = AdamW.Options()
-  /// Type of activations: `bf16` where the CPU has it.
+  /// Type of activations; `bf16` becomes `f32` on a CPU without it, which is told.
   public var precision = DType.bf16
   /// Samples between sheets of pictures in the run folder.
   public var sheetEvery = 50_000
@@ -28,6 +31,7 @@ public struct TrainingOptions: Codable, Hashable, Sendable {
   /// What is wrong, in a sentence.
   var problem: String? {
     if samples < 1 { return "samples must be at least 1, found \(samples)" }
+    if let samplesBefore, samplesBefore < 0 { return "samples-before must not be negative, found \(samplesBefore)" }
     if !(rate > 0 && rate.isFinite) { return "rate must be a number above 0, found \(rate)" }
     if warmUp < 0 { return "warm-up must not be negative, found \(warmUp)" }
     if !(0...1).contains(decayShare) { return "decay-share must be from 0 to 1, found \(decayShare)" }

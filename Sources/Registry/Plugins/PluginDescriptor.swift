@@ -39,17 +39,7 @@ public struct PluginDescriptor: Sendable, Hashable {
   /// - Throws: `descriptor`; the reason names the field, the wanted and the found.
   init(_ descriptor: codi_plugin_descriptor, path: String, wanted: Wanted) throws(PluginError) {
     let head = descriptor.head
-    let magic = withUnsafeBytes(of: head.magic) { Array($0) }
-    guard magic == Array(CODI_PLUGIN_MAGIC.utf8) + [0] else {
-      throw Self.mismatch(path, "magic", wanted: "CODIPLG", found: Self.printable(magic))
-    }
-    guard head.abi_version == UInt32(CODI_PLUGIN_ABI) else {
-      throw Self.mismatch(path, "abi_version", wanted: "\(CODI_PLUGIN_ABI)", found: "\(head.abi_version)")
-    }
-    let size = MemoryLayout<codi_plugin_descriptor>.size
-    guard head.struct_size == UInt32(size) else {
-      throw Self.mismatch(path, "struct_size", wanted: "\(size)", found: "\(head.struct_size)")
-    }
+    try Self.check(head, path: path)
     let name = withUnsafeBytes(of: head.name) { Self.text(Array($0)) }
     guard let name, wanted.task == nil || name == wanted.task else {
       throw Self.mismatch(path, "name", wanted: wanted.task ?? "a name", found: name ?? "a text without end")
@@ -72,6 +62,21 @@ public struct PluginDescriptor: Sendable, Hashable {
     self.task = name
     self.version = version
     self.halo = Int(descriptor.halo)
+  }
+
+  /// Checks magic, ABI and size.
+  static func check(_ head: codi_plugin_head, path: String) throws(PluginError) {
+    let magic = withUnsafeBytes(of: head.magic) { Array($0) }
+    guard magic == Array(CODI_PLUGIN_MAGIC.utf8) + [0] else {
+      throw Self.mismatch(path, "magic", wanted: "CODIPLG", found: Self.printable(magic))
+    }
+    guard head.abi_version == UInt32(CODI_PLUGIN_ABI) else {
+      throw Self.mismatch(path, "abi_version", wanted: "\(CODI_PLUGIN_ABI)", found: "\(head.abi_version)")
+    }
+    let size = MemoryLayout<codi_plugin_descriptor>.size
+    guard head.struct_size == UInt32(size) else {
+      throw Self.mismatch(path, "struct_size", wanted: "\(size)", found: "\(head.struct_size)")
+    }
   }
 
   static func mismatch(_ path: String, _ field: String, wanted: String, found: String) -> PluginError {

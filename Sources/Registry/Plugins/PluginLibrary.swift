@@ -32,6 +32,8 @@ public struct PluginLibrary: Sendable {
         .library, at: path, "The library exports no `codi_plugin`.",
         remedy: "Build it with the macro CODI_PLUGIN of codi_plugin.h.")
     }
+    // A descriptor of another ABI may be shorter: nothing behind the head is read before the head is judged.
+    try PluginDescriptor.check(symbol.loadUnaligned(as: codi_plugin_head.self), path: path)
     let raw = symbol.loadUnaligned(as: codi_plugin_descriptor.self)
     descriptor = try PluginDescriptor(raw, path: path, wanted: wanted)
     functions = try PluginFunctions(raw, path: path)

@@ -111,7 +111,8 @@ final class ConvolutionPlan: @unchecked Sendable {
         + "[\(key.batch), \(key.height), \(key.width), \(key.inChannels)] → \(key.outChannels) channels, "
         + "kernel \(key.kernel), stride \(key.stride).",
       remedy: key.dtype == .bf16
-        ? "This CPU may lack bfloat16: use --precision f32." : "Check channels and sizes for zero or negative values.")
+        ? "This CPU may lack bfloat16: use float32 (--precision f32, or precision: f32 in a recipe)."
+        : "Check channels and sizes for zero or negative values.")
   }
 }
 
@@ -121,5 +122,13 @@ public var oneDNNVersion: String { String(cString: cd_version()) }
 /// The instruction set that the fused kernels chose on this machine: part of a numerics profile.
 public var instructionSet: String { String(cString: ck_isa_name()) }
 
-/// Whether this CPU multiplies bfloat16 by itself, so that bf16 is faster than float32.
-public var hasNativeBFloat16: Bool { ck_has_bf16() == 1 }
+/// Whether this CPU multiplies bfloat16 by itself and oneDNN may use it, so that bf16 is faster than float32.
+public var hasNativeBFloat16: Bool { ck_has_bf16() == 1 && cd_has_bf16() == 1 }
+
+extension DType {
+  /// The type that networks compute with where nobody chooses: bf16 where the CPU has it.
+  public static var preferred: DType { hasNativeBFloat16 ? .bf16 : .f32 }
+
+  /// This type, or f32 for bf16 on a CPU without it.
+  public var onThisCPU: DType { self == .bf16 ? .preferred : self }
+}

@@ -44,31 +44,35 @@ extension Tensor {
   /// With `a = α`, `b = σ` this is the forward process, with `a = α`, `b = −σ` the clean-signal estimate.
   public static func sum(_ a: [Float], _ x: Tensor, _ b: [Float], _ y: Tensor) throws(TensorError) -> Tensor {
     try x.requireSame(as: y, "sum")
-    var out = try weighted(a, x, b, y)
+    var out = try weighted(a, x, b, y, "sum")
     guard let tape = Tape.current, x.slot != nil || y.slot != nil else { return out }
     let (xSlot, ySlot) = (x.slot, y.slot)
     tape.record(&out) { (g: Tensor) throws(TensorError) in
-      try xSlot?.add(try weighted(a, g, nil, nil))
-      try ySlot?.add(try weighted(b, g, nil, nil))
+      try xSlot?.add(try weighted(a, g, nil, nil, "sum"))
+      try ySlot?.add(try weighted(b, g, nil, nil, "sum"))
     }
     return out
   }
 
   /// `aᵢ xᵢ` for each sample; one factor serves all where one is given.
   public func scaled(_ a: [Float]) throws(TensorError) -> Tensor {
-    var out = try Tensor.weighted(a, self, nil, nil)
+    var out = try Tensor.weighted(a, self, nil, nil, "scaled")
     guard let tape = Tape.current, let inSlot = slot else { return out }
-    tape.record(&out) { (g: Tensor) throws(TensorError) in try inSlot.add(try Tensor.weighted(a, g, nil, nil)) }
+    tape.record(&out) { (g: Tensor) throws(TensorError) in
+      try inSlot.add(try Tensor.weighted(a, g, nil, nil, "scaled"))
+    }
     return out
   }
 
   public func scaled(_ a: Float) throws(TensorError) -> Tensor { try scaled([a]) }
 
-  private static func weighted(_ a: [Float], _ x: Tensor, _ b: [Float]?, _ y: Tensor?) throws(TensorError) -> Tensor {
+  private static func weighted(
+    _ a: [Float], _ x: Tensor, _ b: [Float]?, _ y: Tensor?, _ operation: String
+  ) throws(TensorError) -> Tensor {
     let batch = x.shape.first ?? 1
     for factors in [a, b ?? a] where factors.count != 1 && factors.count != batch {
       throw TensorError(
-        .shape, "sum", "\(factors.count) factors do not fit a batch of \(batch), \(x.shape).",
+        .shape, operation, "\(factors.count) factors do not fit a batch of \(batch), \(x.shape).",
         remedy: "Pass one factor, or one for each sample.")
     }
     let out = Tensor(uninitialised: x.shape, x.dtype)

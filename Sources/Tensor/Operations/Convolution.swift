@@ -18,10 +18,16 @@ extension Tensor {
   ) throws(TensorError) -> Tensor {
     try require(rank: 4, "conv2d")
     let w = weight.shape
-    guard w.count == 4, w[1] * groups == shape[3], w[2] == w[3] else {
+    guard w.count == 4, w[1] * max(1, groups) == shape[3], w[2] == w[3] else {
       throw TensorError(
         .shape, "conv2d", "input \(shape) does not fit weight \"\(weight.name)\" \(w) in \(groups) group(s).",
         remedy: "The input's last dimension must be \(w.count > 1 ? w[1] * groups : 0).")
+    }
+    // Both are divided by.
+    guard stride > 0, groups > 0, w[0] % groups == 0 else {
+      throw TensorError(
+        .range, "conv2d", "stride \(stride) and \(groups) group(s) do not fit input \(shape) and weight \(w).",
+        remedy: "Both are at least 1, and the groups divide the channels of input and output.")
     }
     let (low, high): (Int, Int) =
       switch padding {

@@ -11,7 +11,7 @@ private func onThisThread(_ body: () -> Void) {
 }
 
 extension Tensor {
-  /// `x Wᵀ + b`: `[B, K] → [B, N]` in float32, with `weight` `[N, K]` and `bias` `[N]`.
+  /// `x Wᵀ + b`: `[B, I] → [B, O]` in float32, with `weight` `[O, I]` and `bias` `[O]`.
   public func linear(_ weight: Parameter, bias: Parameter) throws(TensorError) -> Tensor {
     guard dtype == .f32, shape.count == 2, weight.shape.count == 2, weight.shape[1] == shape[1],
       bias.shape == [weight.shape[0]]

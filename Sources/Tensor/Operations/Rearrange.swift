@@ -67,26 +67,26 @@ extension Tensor {
     return out
   }
 
-  /// Each `n × n` block of pixels into channels: `[B, H, W, C] → [B, H/n, W/n, n²C]`, channel `(dy·n + dx)·C + c`.
-  public func folded(_ n: Int) throws(TensorError) -> Tensor {
+  /// Each `f × f` block of pixels into channels: `[B, H, W, C] → [B, H/f, W/f, f²C]`, channel `(dy·f + dx)·C + c`.
+  public func folded(_ f: Int) throws(TensorError) -> Tensor {
     try require(rank: 4, "folded")
-    guard n > 0, shape[1] % n == 0, shape[2] % n == 0 else {
+    guard f > 0, shape[1] % f == 0, shape[2] % f == 0 else {
       throw TensorError(
-        .shape, "folded", "\(shape) is not divisible into \(n) × \(n) blocks.",
-        remedy: "Pad the picture to a multiple of \(n).")
+        .shape, "folded", "\(shape) is not divisible into \(f) × \(f) blocks.",
+        remedy: "Pad the picture to a multiple of \(f).")
     }
-    return try rearranged(fold: n, inverse: false, "folded")
+    return try rearranged(fold: f, inverse: false, "folded")
   }
 
-  /// The inverse of ``folded(_:)``: `[B, H, W, n²C] → [B, nH, nW, C]`.
-  public func unfolded(_ n: Int) throws(TensorError) -> Tensor {
+  /// The inverse of ``folded(_:)``: `[B, H, W, f²C] → [B, fH, fW, C]`.
+  public func unfolded(_ f: Int) throws(TensorError) -> Tensor {
     try require(rank: 4, "unfolded")
-    guard n > 0, shape[3] % (n * n) == 0 else {
+    guard f > 0, shape[3] % (f * f) == 0 else {
       throw TensorError(
-        .shape, "unfolded", "\(shape) does not hold \(n) × \(n) blocks in its channels.",
-        remedy: "The last dimension must be a multiple of \(n * n).")
+        .shape, "unfolded", "\(shape) does not hold \(f) × \(f) blocks in its channels.",
+        remedy: "The last dimension must be a multiple of \(f * f).")
     }
-    return try rearranged(fold: n, inverse: true, "unfolded")
+    return try rearranged(fold: f, inverse: true, "unfolded")
   }
 
   private func rearranged(fold n: Int, inverse: Bool, _ operation: String) throws(TensorError) -> Tensor {
@@ -119,21 +119,6 @@ extension Tensor {
 }
 
 extension Tensor {
-  /// The region whose top-left pixel is `(x, y)`, `[B, H, W, C] → [B, height, width, C]`, off the tape.
-  /// - Precondition: the region lies inside.
-  public func cropped(x: Int, y: Int, width: Int, height: Int) -> Tensor {
-    precondition(
-      shape.count == 4 && x >= 0 && y >= 0 && x + width <= shape[2] && y + height <= shape[1],
-      "cropped: (\(x), \(y), \(width), \(height)) of \(shape)")
-    let out = Tensor(uninitialised: [shape[0], height, width, shape[3]], dtype)
-    let run = width * shape[3]
-    for row in 0..<(shape[0] * height) {
-      let from = ((row / height * shape[1] + y + row % height) * shape[2] + x) * shape[3]
-      out.pointer(at: row * run).copyMemory(from: pointer(at: from), byteCount: run * dtype.size)
-    }
-    return out
-  }
-
   /// Some of the channels, `[B, H, W, C] → [B, H, W, range.count]`, off the tape.
   /// - Precondition: the range lies inside.
   public func channels(_ range: Range<Int>) -> Tensor {

@@ -287,7 +287,7 @@ struct Convert: AsyncParsableCommand {
 enum Precision {
   /// The one asked for, else bf16 where the CPU computes with it.
   static func choose(_ given: String?) throws -> DType {
-    guard let given else { return hasNativeBFloat16 ? .bf16 : .f32 }
+    guard let given else { return .preferred }
     guard let dtype = DType(rawValue: given) else {
       throw Exit.Failure(exit: .usage, description: "--precision \(given) is unknown; use bf16 or f32.")
     }

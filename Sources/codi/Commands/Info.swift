@@ -20,10 +20,15 @@ struct Info: ParsableCommand {
           "task": manifest.task,
           "summary": manifest.summary, "license": manifest.license, "parameters": manifest.weights.parameters,
           "core": manifest.requires.core, "core-digest": manifest.requires.coreDigest ?? manifest.coreDigest,
-          "samples-seen": manifest.training.samplesSeen, "metrics": manifest.metrics,
+          "samples-seen": manifest.training.samplesSeen, "samples-in-all": manifest.training.samplesInAll,
+          "from": manifest.training.from.map { "\($0)" }, "metrics": manifest.metrics,
         ]))
     } else {
       output.printLine(try manifest.yaml().trimmingCharacters(in: .newlines))
+      // A comment, so that what is printed is still the manifest.
+      if let from = manifest.training.from {
+        output.printLine("# \(manifest.training.samplesInAll) samples in all, those of \(from) among them")
+      }
     }
   }
 

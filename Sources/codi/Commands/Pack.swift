@@ -44,19 +44,40 @@ struct Pack: AsyncParsableCommand {
       let reference = try Reference(recipe["core"]?.text ?? "")
       let core = try Core(try Locations.store.open(try Locations.store.resolve(reference)))
       return try packer.packAdapter(
-        core: core, library: URL(filePath: library), toolchain: "swift", to: out, metrics: measured)
+        core: core, library: URL(filePath: library), toolchain: Self.toolchain, to: out, metrics: measured)
     }
     if let key { try BundleWriter.sign(out, with: key) }
     let bytes = (try? FileManager.default.attributesOfItem(atPath: out)[.size] as? Int) ?? 0
     output.report(
-      ["event": "packed", "name": manifest.name, "version": "\(manifest.version)", "path": out, "bytes": bytes],
+      [
+        "event": "packed", "name": manifest.name, "version": "\(manifest.version)", "path": out, "bytes": bytes,
+        "samples-seen": manifest.training.samplesSeen, "samples-in-all": manifest.training.samplesInAll,
+      ],
       text: "packed \(manifest.name)@\(manifest.version): \(out), \(bytes / 1000) kB, "
-        + "\(manifest.weights.parameters) parameters, \(manifest.training.samplesSeen) samples seen")
+        + "\(manifest.weights.parameters) parameters, \(samples(manifest.training))")
     // A draft may be packed, for it is what gets measured; publishing it would be refused.
     for finding in try BundleLint.run(out) where finding.outcome == .failed {
       output.say("codi: not to be published yet, \(finding.id): \(finding.sentence) \(finding.detail)")
     }
   }
+
+  private func samples(_ training: Manifest.Training) -> String {
+    let own = "\(training.samplesSeen) samples seen"
+    return training.from.map { "\(own), \(training.samplesInAll) in all since before \($0)" } ?? own
+  }
+
+  /// The compiler of this program, which is that of the library's sources in the same checkout.
+  private static let toolchain: String = {
+    #if compiler(>=6.4)
+      "Swift 6.4 or later"
+    #elseif compiler(>=6.3)
+      "Swift 6.3"
+    #elseif compiler(>=6.2)
+      "Swift 6.2"
+    #else
+      "Swift 6.1"
+    #endif
+  }()
 
   private func readMetrics(_ path: String) throws -> [Manifest.Metric] {
     try readText(path).split(separator: "\n").map { line in

@@ -16,18 +16,19 @@ struct TrainAdapter: AsyncParsableCommand {
   @Option(
     help: "Start from published weights: registry/NAME@VERSION, NAME@VERSION of the store, or a safetensors file.")
   var from: String?
-  @Option(help: "The task's library instead of lib<Task>.so beside the program.") var library: String?
+  @Option(help: "The task's library instead of the lib<Task>.so that came with the program.") var library: String?
   @Option(help: "Compute threads: a number, or auto for the cores that other programs leave free.")
   var threads: ThreadCount = .all
-  @Flag(help: "No progress on stderr.") var quiet = false
+  @OptionGroup var output: OutputOptions
 
   func run() async throws {
     let parsed = try AdapterRecipe(parsing: try readText(recipe), source: recipe)
     let folder = RunFolder(named: run ?? parsed.runName)
     let manifest = try TaskManifest(
       at: URL(filePath: recipe).deletingLastPathComponent().appending(path: BundleEntry.manifest))
-    let path = library ?? Locations.executableFolder.appending(path: "lib\(parsed.task.plugin).so").path
-    let (from, threads, quiet) = (from, threads, quiet)
+    let path = try library.map { URL(filePath: $0).absoluteURL.path } ?? Locations.taskLibrary(parsed.task.plugin)
+    let (from, threads) = (from, threads)
+    let report = TrainingReport(folder, output)
     let end = try await Compute.run { () throws in
       let store = Locations.store
       let core = try Core(try store.open(try store.resolve(try Reference(parsed.core))))
@@ -39,13 +40,11 @@ struct TrainAdapter: AsyncParsableCommand {
       let plugin = try TaskPlugin(library, parameters: values, seed: parsed.training.seed)
       let trainer = try AdapterTrainer(
         parsed, core: core, plugin: plugin, scale: manifest.geometry.scale, in: folder,
-        from: try from.map(StartingWeights.open), loading: ProgressBar.loading)
-      ProgressBar.report(trainer.brokenPhotographs)
-      let bar = ProgressBar(quiet: quiet)
-      let end = try trainer.run(threads: threads, shouldStop: { Interruption.isRequested }) { bar.show($0) }
-      bar.finish()
-      return end
+        from: try from.map(StartingPoint.open), loading: report.loading)
+      report.start(
+        leftOut: trainer.brokenPhotographs, wanted: parsed.training.precision, precision: trainer.precision)
+      return try trainer.run(threads: threads, shouldStop: { Interruption.isRequested }) { report.show($0) }
     }
-    print(end == .finished ? "finished: \(folder.url.path)" : "stopped; the same command goes on: \(folder.url.path)")
+    try report.finish(end)
   }
 }
