@@ -141,7 +141,8 @@ struct RegistryCommand: ParsableCommand {
       let all = (clock.now - start) / .seconds(1)
       output.report(
         ["event": "fetched", "bytes": size, "transfer-seconds": transfer, "seconds": all],
-        text: String(format: "%d bytes in %.3f s, %.3f s more until they were verified", size, transfer, all - transfer))
+        text: String(format: "%d bytes in %.3f s, %.3f s more until they were verified", size, transfer, all - transfer)
+      )
     }
   }
 }

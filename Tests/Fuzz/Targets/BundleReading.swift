@@ -3,10 +3,10 @@ internal import Foundation
 
 /// Opens a `.codi` file and reads all of it.
 enum BundleReading {
-  static func run(_ input: Data) throws {
+  static func run(_ input: Data) throws -> Int {
     let file = try MemoryFile(input)
-    try refusing { try entries(ZipArchive(path: file.path), input.count) }
-    try refusing { try bundle(BundleReader(path: file.path)) }
+    return try refusing { try entries(ZipArchive(path: file.path), input.count) }
+      + refusing { try bundle(BundleReader(path: file.path)) }
   }
 
   /// Every entry by itself, so that a damaged one does not hide the others.

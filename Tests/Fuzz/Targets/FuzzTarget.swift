@@ -22,9 +22,11 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   /// Reads `input` in every way in which the program would.
   ///
   /// Refusing it with the reader's own error is right. A trap ends the process.
+  /// - Returns: how many of the ways went through to their end; 0 for what is refused at once.
   /// - Throws: `BrokenPromise` when something was let through that should not be; any other error is one that a reader
   ///   must not throw.
-  public func run(_ input: Data) throws {
+  @discardableResult
+  public func run(_ input: Data) throws -> Int {
     switch self {
     case .zip: try BundleReading.run(input)
     case .manifest: try ManifestReading.run(input)
@@ -46,12 +48,16 @@ func promise(_ holds: Bool, _ what: @autoclosure () -> String) throws {
 }
 
 /// Runs `body`, for which it is right to refuse its input.
-func refusing(_ body: () throws -> Void) throws {
+/// - Returns: 1, or 0 when it did refuse.
+@discardableResult
+func refusing(_ body: () throws -> Void) throws -> Int {
   do {
     try body()
+    return 1
   } catch let error as BundleError {
     try promise(!error.reason.isEmpty && !error.remedy.isEmpty, "an error without reason or remedy")
   } catch let error as RegistryError {
     try promise(!error.reason.isEmpty && !error.remedy.isEmpty, "an error without reason or remedy")
   }
+  return 0
 }

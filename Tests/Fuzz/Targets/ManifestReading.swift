@@ -3,15 +3,15 @@ internal import Foundation
 
 /// Parses YAML of the strict profile, then as a manifest, and writes both again.
 enum ManifestReading {
-  static func run(_ input: Data) throws {
-    try refusing {
+  static func run(_ input: Data) throws -> Int {
+    let trees = try refusing {
       let node = try YAML.parse(input, source: "input")
       // Escapes make the text longer.
       let limits = YAML.Limits(bytes: 16 << 20, depth: 16, events: 20_000)
       let again = try YAML.parse(YAML.write(node), source: "again", limits: limits)
       try promise(meaning(of: node) == meaning(of: again), "the tree is written as another one:\n\(YAML.write(node))")
     }
-    try refusing {
+    let manifests = try refusing {
       let manifest = try Manifest(parsing: input, source: "input")
       try promise(
         Manifest(parsing: Data(manifest.yaml().utf8), source: "again") == manifest, "it is written as another")
@@ -23,6 +23,7 @@ enum ManifestReading {
         try promise(!parameter.range.isEmpty, "\(parameter.name) has no range")
       }
     }
+    return trees + manifests
   }
 
   /// The digest of the canonical text.

@@ -136,7 +136,8 @@ public enum Seeds {
     let signed = index("application/vnd.codi.statements.v1+json", "demo:statements")
     return try [
       ("bundle", [bundle, document, core.yaml(), "zip"]), ("statements", [signed, said, statements, signature]),
-      ("other", [index("application/vnd.example+json", "other"), "{}"]), ("empty", [#"{"manifests":[]}"#]),
+      ("other", [index("application/vnd.example+json", "other"), "{}"]),
+      ("empty", [#"{"schemaVersion":2,"manifests":[]}"#]),
     ].map { ($0, Data($1.joined(separator: "\n%%\n").utf8)) }
   }
 

@@ -3,8 +3,9 @@ internal import Foundation
 
 /// Parses the input as each of the small signed and signing files.
 enum SignatureReading {
-  static func run(_ input: Data) throws {
-    try refusing {
+  static func run(_ input: Data) throws -> Int {
+    var read = 0
+    read += try refusing {
       let sums = try SumsFile(parsing: input, source: "input")
       try promise(SumsFile(parsing: Data(sums.text.utf8), source: "again") == sums, "the sums are written as others")
       try refusing { try sums.check(names: [BundleEntry.manifest, BundleEntry.weights], source: "input") }
@@ -12,7 +13,7 @@ enum SignatureReading {
         try promise(line.digest.utf8.count == 64 && !line.name.contains { $0.isNewline }, "a line is let through")
       }
     }
-    try refusing {
+    read += try refusing {
       let signature = try Signature(parsing: input, source: "input")
       let again = try Signature(parsing: Data(signature.file.utf8), source: "again")
       try promise(again == signature, "the signature is written as another")
@@ -22,17 +23,18 @@ enum SignatureReading {
       try signature.verify(Seeds.message, with: TestKey.key().publicKey, source: "input")
       try promise(Seeds.comments.contains(signature.trustedComment), "a comment was forged")
     }
-    try refusing {
+    read += try refusing {
       let key = try PublicKey(parsing: input, source: "input")
       try promise(PublicKey(parsing: Data(key.file.utf8), source: "again") == key, "the key is written as another")
     }
-    try refusing {
+    read += try refusing {
       // With a password every input would cost up to a gigabyte and some seconds.
       guard try !SecretKey.isEncrypted(input, source: "input") else { return }
       let key = try SecretKey(parsing: input, source: "input")
       let signature = try key.sign(Seeds.message, trustedComment: "demo")
       try signature.verify(Seeds.message, with: key.publicKey, source: "again")
     }
+    return read
   }
 }
 
