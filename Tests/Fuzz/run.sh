@@ -15,6 +15,8 @@ shift
 here=$PWD/Tests/Fuzz
 # libFuzzer reports crashes itself; the printer of Swift's runtime would only take its time. Leaks are not looked for.
 export SWIFT_BACKTRACE=enable=no OMP_WAIT_POLICY=passive ASAN_OPTIONS=detect_leaks=0
+# libFuzzer prints inputs as they are.
+export LC_ALL=C
 export CODI_FUZZ=build
 swift build -c release --scratch-path .build/fuzz --product codi-fuzz --sanitize=address --sanitize=fuzzer \
   -Xswiftc -assert-config -Xswiftc Debug
