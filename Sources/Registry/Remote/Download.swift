@@ -51,24 +51,20 @@ struct Download {
     guard reading >= 0 else { throw Disk.error("cannot be opened", path) }
     defer { close(reading) }
     let state = State(file: file, path: path, written: written, FollowingHash(reading, path: path))
-    defer {
-      // What came before an end too early is kept for the next time.
-      _ = try? state.flush()
-      // The thread must have ended before its file is closed.
-      _ = try? state.hash.finish()
-    }
+    // The thread must have ended before its file is closed.
+    defer { _ = try? state.hash.finish() }
     state.hash.advance(to: written)
-    while state.received < blob.size || blob.size == 0 {
+    while state.written < blob.size || blob.size == 0 {
       // swift-format-ignore: OnlyOneTrailingClosureArgument
       let response = try client.send(
         sink: { (head, bytes) throws(RegistryError) in
           try take(bytes, head, state)
-          client.network.progress(blob.digest, state.received, blob.size)
-        }, progress: { state.received }
+          client.network.progress(blob.digest, state.written, blob.size)
+        }, progress: { state.written }
       ) {
-        state.start(at: state.received)
+        state.start(at: state.written)
         var request = HTTPRequest(url: url, scope: scope)
-        if state.received > 0 { request.headers.append(("Range", "bytes=\(state.received)-")) }
+        if state.written > 0 { request.headers.append(("Range", "bytes=\(state.written)-")) }
         return request
       }
       guard response.status == 200 || response.status == 206 else {
@@ -79,14 +75,13 @@ struct Download {
       if blob.size == 0 { break }
       // An answer that ends early without its length being known is asked for the rest, unless nothing came.
       guard state.moved else {
-        throw refuse("The blob ends after \(state.received) bytes, \(blob.size) were announced.")
+        throw refuse("The blob ends after \(state.written) bytes, \(blob.size) were announced.")
       }
     }
-    try state.flush()
     return try state.hash.finish()
   }
 
-  /// Takes a part of an answer's body; an answer from the beginning is skipped up to what is there.
+  /// Writes a part of an answer's body; an answer from the beginning is skipped up to what is there.
   private func take(
     _ bytes: UnsafeRawBufferPointer, _ head: HTTPResponse, _ state: State
   ) throws(RegistryError) {
@@ -105,7 +100,7 @@ struct Download {
     let skipped = min(state.skip, rest.count)
     state.skip -= skipped
     rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(skipped))
-    guard state.received + rest.count <= blob.size else {
+    guard state.written + rest.count <= blob.size else {
       throw refuse("The answer goes on beyond the \(blob.size) bytes that were announced.")
     }
     try state.write(rest)
@@ -120,25 +115,19 @@ struct Download {
     let file: Int32
     let path: String
     let hash: FollowingHash
-    /// Bytes that came, written or still waiting in `block`.
-    private(set) var received: Int
+    private(set) var written: Int
     private(set) var start = 0
     var skip = 0
     var isChecked = false
-    /// libcurl hands over 16 KiB at a time; more of it costs fewer calls, and still fits into the processor's cache.
-    private let block = UnsafeMutableRawBufferPointer.allocate(byteCount: 512 << 10, alignment: 64)
-    private var waiting = 0
     /// Whether anything new came since `start(at:)`.
-    var moved: Bool { received > start }
+    var moved: Bool { written > start }
 
     init(file: Int32, path: String, written: Int, _ hash: FollowingHash) {
       self.file = file
       self.path = path
-      received = written
+      self.written = written
       self.hash = hash
     }
-
-    deinit { block.deallocate() }
 
     /// A request for what follows `count` bytes is sent.
     func start(at count: Int) {
@@ -148,23 +137,9 @@ struct Download {
     }
 
     func write(_ bytes: UnsafeRawBufferPointer) throws(RegistryError) {
-      var rest = bytes
-      while !rest.isEmpty {
-        let part = UnsafeRawBufferPointer(rebasing: rest.prefix(block.count - waiting))
-        UnsafeMutableRawBufferPointer(rebasing: block[waiting...]).copyMemory(from: part)
-        waiting += part.count
-        received += part.count
-        if waiting == block.count { try flush() }
-        rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(part.count))
-      }
-    }
-
-    /// Writes what waits. When that fails, it is not tried again: a piece of it may be in the file.
-    func flush() throws(RegistryError) {
-      let bytes = UnsafeRawBufferPointer(rebasing: block[..<waiting])
-      waiting = 0
       guard Disk.writeAll(file, bytes, path) else { throw Disk.error("cannot be written", path) }
-      hash.advance(to: received)
+      written += bytes.count
+      hash.advance(to: written)
     }
   }
 }

@@ -5,8 +5,7 @@ internal import Glibc
 /// SHA-256 of a file that is still being written, on a thread of its own, a step behind the one that receives.
 ///
 /// It reads what was written back from the file, so that the digest is of what is there, bytes from an earlier,
-/// interrupted download included. Where cores are scarce the transfer goes first, and the digest follows at its end.
-/// `@unchecked Sendable`: everything that changes is guarded by `condition`.
+/// interrupted download included. `@unchecked Sendable`: everything that changes is guarded by `condition`.
 final class FollowingHash: @unchecked Sendable {
   private let file: Int32
   private let condition = NSCondition()
@@ -19,8 +18,6 @@ final class FollowingHash: @unchecked Sendable {
   init(_ file: Int32, path: String) {
     self.file = file
     let thread = Thread { [self] in
-      // Of this thread alone, as Linux has it.
-      setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
       let result = Result { () throws(RegistryError) in try read(path) }
       condition.withLock {
         self.result = result

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Foundation
 import Registry
-import Synchronization
 
 struct RegistryCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -116,7 +115,7 @@ struct RegistryCommand: ParsableCommand {
     }
   }
 
-  /// Fetches one blob and says how long that took, for measuring: Documentation/Registries.md says how.
+  /// Fetches one blob, for measuring: Documentation/Registries.md says how.
   struct Fetch: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Fetch one blob of an OCI registry into a file.", shouldDisplay: false)
@@ -127,22 +126,10 @@ struct RegistryCommand: ParsableCommand {
     @Argument(help: "Bytes.") var size: Int
     @Argument(help: "The file; made anew.") var file: String
     @OptionGroup var network: NetworkOptions
-    @OptionGroup var output: OutputOptions
 
     func run() throws {
-      let clock = ContinuousClock()
-      let start = clock.now
-      let last = Mutex(start)
-      var network = try self.network.network(quiet: true)
-      network.progress = { _, bytes, all in if bytes == all { last.withLock { $0 = clock.now } } }
-      try Locations.registry(named: registry, network)
+      try Locations.registry(named: registry, network.network(quiet: true))
         .fetch(Artifact.Blob(digest: digest, size: size), of: repository, to: file)
-      let transfer = (last.withLock { $0 } - start) / .seconds(1)
-      let all = (clock.now - start) / .seconds(1)
-      output.report(
-        ["event": "fetched", "bytes": size, "transfer-seconds": transfer, "seconds": all],
-        text: String(format: "%d bytes in %.3f s, %.3f s more until they were verified", size, transfer, all - transfer)
-      )
     }
   }
 }
