@@ -16,7 +16,7 @@ SOURCES := Package.swift Sources Plugins Tests
 BUILT = $(or $(PRODUCTS),.build/release)
 CODI = .build/release/codi
 
-.PHONY: build demo demo/store test proof-batch conformance seams attacks install setup format lint bench docs clean
+.PHONY: build demo demo/store test fuzz proof-batch conformance seams attacks install setup format lint bench docs clean
 
 build: setup
 	swift build -c release
@@ -39,6 +39,11 @@ setup:
 test: PACKAGES += $(TEST_PACKAGES)
 test: setup
 	OMP_WAIT_POLICY=passive swift test -c release --disable-testable-imports --disable-xctest $(FILTER:%=--filter %)
+
+# Looks for inputs that break the readers of strangers' bytes, for SECONDS of processor time each: all of them, or one
+# of zip, manifest, safetensors, oci, sums, words. Tests/Fuzz/run.sh says where the results go.
+fuzz: setup
+	Tests/Fuzz/run.sh $(or $(SECONDS),600) $(TARGET)
 
 # Two thousand crops of the photographs in CODI_TEST_DATA, twenty of them broken, through the adapter with ten kills.
 proof-batch:

@@ -107,6 +107,23 @@ let testTargets: [Target] = [
   tests(of: "Registry", ["CPluginABI", "CSandbox", "codi-plugin-host", "Bundles", "Imaging", "Tensor", "AttackReport", log]),
 ]
 
+/// What strangers' bytes go through: for the fuzzer, and for the tests that replay what it kept.
+let fuzzTargets: [Target] =
+  [
+    .target(
+      name: "FuzzTargets", dependencies: ["Bundles", "Registry"], path: "Tests/Fuzz/Targets", swiftSettings: swift),
+    .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: swift),
+  ]
+  + (Context.environment["CODI_FUZZ"] == nil
+    ? []
+    : [
+      // `main` is libFuzzer's: only `make fuzz` links it.
+      .systemLibrary(name: "Clibfuzzer", path: "Tests/Fuzz/Clibfuzzer"),
+      .executableTarget(
+        name: "codi-fuzz", dependencies: ["FuzzTargets", "Clibfuzzer"], path: "Tests/Fuzz/Driver",
+        swiftSettings: swift + [.unsafeFlags(["-parse-as-library"])]),
+    ])
+
 let package = Package(
   name: "codi",
   products: [
@@ -119,5 +136,5 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
   ],
-  targets: systemLibraries + cTargets + rooms + taskTargets + testTargets
+  targets: systemLibraries + cTargets + rooms + taskTargets + testTargets + fuzzTargets
 )
