@@ -30,8 +30,7 @@ struct TrainingReport: Sendable {
     let shown = broken.prefix(20).map { "  \($0.name): \($0.reason)\n" }.joined()
     let rest = broken.count > 20 ? "  and \(broken.count - 20) more\n" : ""
     // Said when quiet, too: what is missing changes what comes out.
-    FileHandle.standardError.write(
-      Data("pictures that cannot be used and are left out: \(broken.count)\n\(shown)\(rest)".utf8))
+    StandardStreams.say("pictures that cannot be used and are left out: \(broken.count)\n\(shown)\(rest)")
   }
 
   /// Called about once a second.

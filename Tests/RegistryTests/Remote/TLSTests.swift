@@ -39,7 +39,7 @@ struct TLSTests {
   }
 
   /// As the program makes it, with this environment.
-  private func open(_ address: String? = nil, _ environment: [String: String], credentials: String? = nil) throws
+  private func opened(_ environment: [String: String], at address: String? = nil, credentials: String? = nil) throws
     -> BundleRegistry
   {
     var network = Network.testing
@@ -59,13 +59,13 @@ struct TLSTests {
   @Test("bundles are published, listed and installed where the certificate's authority is named, as curl takes it")
   func named() throws {
     for variable in ["SSL_CERT_FILE", "CURL_CA_BUNDLE"] {
-      let registry = try open([variable: certificate.file])
+      let registry = try opened([variable: certificate.file])
       try registry.publish(core)
       let toy = try registry.publish(adapter)
       #expect(try registry.list("codi/toy") == [toy] && registry.path == address)
     }
     let store = try Store.testing(folder.path + "/store")
-    try store.install(Reference("toy"), from: try open(["SSL_CERT_FILE": certificate.file]))
+    try store.install(Reference("toy"), from: try opened(["SSL_CERT_FILE": certificate.file]))
     #expect(try store.list().count == 2)
   }
 
@@ -76,19 +76,19 @@ struct TLSTests {
     for name in [host, "registry.localhost"] {
       let file = "\(certificates)/\(name).pem"
       try FileManager.default.copyItem(atPath: certificate.file, toPath: file)
-      #expect(try open([:]).list().isEmpty)
+      #expect(try opened([:]).list().isEmpty)
       try FileManager.default.removeItem(atPath: file)
     }
     let other = try Self.make("other", for: "registry.localhost", in: folder)
     try FileManager.default.copyItem(atPath: other.file, toPath: "\(certificates)/\(host).pem")
-    #expect(refused { _ = try open(["SSL_CERT_FILE": certificate.file]).list() }?.code == .certificate)
+    #expect(refused { _ = try opened(["SSL_CERT_FILE": certificate.file]).list() }?.code == .certificate)
   }
 
   @Test("an unknown authority is refused at once, with what to do about it")
   func unknown() throws {
     let other = try Self.make("other", for: "registry.localhost", in: folder)
     for environment in [[:], ["SSL_CERT_FILE": other.file]] {
-      let error = refused { _ = try open(environment).list() }
+      let error = refused { _ = try opened(environment).list() }
       #expect(error?.code == .certificate && error?.reason.contains(host) == true, "\(String(describing: error))")
       #expect(error?.remedy.contains("SSL_CERT_FILE=ca.pem") == true)
       #expect(error?.remedy.contains("certificates/\(host).pem") == true)
@@ -98,7 +98,7 @@ struct TLSTests {
   @Test("a certificate of another host is refused, although its authority is known")
   func wrongHost() throws {
     let error = refused {
-      _ = try open("oci://elsewhere.localhost:\(docker.port)/hub", ["SSL_CERT_FILE": certificate.file]).list()
+      _ = try opened(["SSL_CERT_FILE": certificate.file], at: "oci://elsewhere.localhost:\(docker.port)/hub").list()
     }
     #expect(error?.code == .certificate, "\(String(describing: error))")
     #expect(error?.remedy.contains("belongs to another host") == true)
@@ -108,7 +108,7 @@ struct TLSTests {
   func unreadable(isEmpty: Bool) throws {
     let file = folder.path + "/empty.pem"
     if isEmpty { try Data().write(to: URL(filePath: file)) }
-    let error = refused { _ = try open(["SSL_CERT_FILE": file]).list() }
+    let error = refused { _ = try opened(["SSL_CERT_FILE": file]).list() }
     #expect(error?.code == .certificate, "\(String(describing: error))")
     #expect(error?.remedy.contains("SSL_CERT_FILE") == true)
   }
@@ -120,10 +120,10 @@ struct TLSTests {
     let docker = try DockerRegistry(users: users, certificate: certificate)
     let address = "oci://registry.localhost:\(docker.port)/hub"
     let environment = ["SSL_CERT_FILE": certificate.file]
-    let registry = try open(address, environment, credentials: "registry.localhost:\(docker.port) demo:secret")
+    let registry = try opened(environment, at: address, credentials: "registry.localhost:\(docker.port) demo:secret")
     let toy = try registry.publish(adapter)
     #expect(try registry.list("codi/toy") == [toy])
-    #expect(refusal { _ = try open(address, environment).list("codi/toy") } == .unauthorized)
+    #expect(refusal { _ = try opened(environment, at: address).list("codi/toy") } == .unauthorized)
   }
 
   @Test(
@@ -148,7 +148,7 @@ struct TLSTests {
       return .text(200, #"{"token":"\#(token)","expires_in":300}"#)
     }
     let docker = try DockerRegistry(tokens: (server.url + "/token", "tests", signer.file))
-    let registry = try open("oci://\(docker.host)/hub", [:], credentials: "\(docker.host) demo:secret")
+    let registry = try opened([:], at: "oci://\(docker.host)/hub", credentials: "\(docker.host) demo:secret")
     try registry.publish(core)
     let toy = try registry.publish(adapter)
     #expect(try registry.list("codi/toy") == [toy])
@@ -157,7 +157,7 @@ struct TLSTests {
     #expect(try store.list().count == 2)
     #expect(
       server.requests.contains { $0.path.contains("push") } && server.requests.contains { $0.path.contains("pull") })
-    #expect(refusal { _ = try open("oci://\(docker.host)/hub", [:]).list("codi/toy") } == .unauthorized)
+    #expect(refusal { _ = try opened([:], at: "oci://\(docker.host)/hub").list("codi/toy") } == .unauthorized)
   }
 
   /// A JSON web token (RFC 7519) as docker-registry reads it, signed by openssl.
