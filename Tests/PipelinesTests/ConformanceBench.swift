@@ -227,7 +227,8 @@ struct ConformanceBench {
   private func failsTruncated(_ format: Format) async throws -> Bool {
     let source = try sample(format)
     let bytes = try Data(contentsOf: URL(filePath: source))
-    try bytes.prefix(bytes.count * 3 / 5).write(to: URL(filePath: source))
+    // TIFF has its pixels first; a profile that is cut off behind them is not missed by libtiff.
+    try bytes.prefix(format == .tiff ? bytes.count / 40 : bytes.count * 3 / 5).write(to: URL(filePath: source))
     let result = try await job("in/" + (source as NSString).lastPathComponent, into: "out")
     return result.failures.first?.reason.hasPrefix(source) == true && folder.names("out") == []
   }

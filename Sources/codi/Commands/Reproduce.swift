@@ -112,8 +112,8 @@ struct Reproduce: AsyncParsableCommand {
     }
     try FileManager.default.createDirectory(atPath: work, withIntermediateDirectories: true)
     let absolute = URL(filePath: path).path
-    item.out = absolute
-    let plan = try JobPlan([item], into: work)
+    item.out = PathText.name(of: absolute)
+    let plan = try JobPlan([item], into: PathText.folder(of: absolute))
     var jobOptions = JobOptions()
     (jobOptions.jobs, jobOptions.existing) = (1, .overwrite)
     let job = Job(plan, try await chain.open(options, output), try Journal(), options: jobOptions)
