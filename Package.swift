@@ -92,7 +92,7 @@ let testTargets: [Target] = [
   tests(of: "Bundles", ["Clibzip"]),
   tests(of: "Imaging", []),
   tests(of: "Metrics", ["Tensor", "Imaging", "Bundles"], files: ["Fixtures"]),
-  tests(of: "Adapters", ["Tensor", "Diffusion", "Networks", "Bundles"]),
+  tests(of: "Adapters", ["Tensor", "Diffusion", "Networks", "Bundles"], files: ["Fixtures"]),
   tests(
     of: "Distillation",
     ["Tensor", "Diffusion", "Networks", "Bundles", "Adapters", "Imaging", "Registry", .target(name: "SuperResolution")]),

@@ -21,11 +21,17 @@ struct Bench: AsyncParsableCommand {
   @Flag(help: "Leave training out.") var conversionOnly = false
   @Option(help: "Pairs of conversions with the plugin isolated and in this process; needs a key marked --in-process.")
   var isolationPairs = 0
-  @Flag(help: "Print where the time inside oneDNN goes, by kind of work.") var trace = false
+  @Option(help: "Measure a network that other engines are timed on instead: pixel or sd15.")
+  var shape: NetworkBenchmark.Shape?
+  @Option(help: "With --shape: pictures at once.") var batch = 1
+  @Option(help: "With --shape: runs after two to warm up.") var runs = 9
+  @Flag(help: "With --shape: a training step instead of a pass.") var train = false
+  @Flag(help: "Print where the time goes, by kind of work.") var trace = false
   @OptionGroup var output: OutputOptions
 
   func run() async throws {
     let dtype = try Precision.choose(precision)
+    if let shape { return try await network(shape, dtype) }
     if !trainingOnly { try await conversion(dtype) }
     if isolationPairs > 0 { try await isolation(dtype) }
     if conversionOnly { return }
@@ -41,6 +47,31 @@ struct Bench: AsyncParsableCommand {
         "\(batch) × \(size)²: \(Int(Double(batch) / measured.median)) samples/s")
       if trace { show(measured.trace) }
     }
+  }
+
+  private func network(_ shape: NetworkBenchmark.Shape, _ dtype: DType) async throws {
+    let (batch, train, runs) = (max(1, batch), train, runs)
+    let measured = try await Compute.run { () throws in
+      try NetworkBenchmark.run(shape, batch: batch, train: train, precision: dtype, runs: runs)
+    }
+    let rate = measured.gigaflop / measured.median
+    output.emit(
+      [
+        "work": "\(shape.rawValue)-\(train ? "train" : "forward")", "batch": batch, "precision": dtype.rawValue,
+        "median": measured.median, "min": measured.seconds.min() ?? measured.median, "runs": measured.seconds.count,
+        "gigaflop": measured.gigaflop, "gigaflops": rate, "peak-mib": peakMebibytes, "onednn": oneDNNVersion,
+      ],
+      text: String(
+        format: "%@ %@, batch %d, %@: median %.4f s, %.0f GFLOP/s, peak memory %d MiB", shape.rawValue,
+        train ? "training step" : "pass", batch, dtype.rawValue, measured.median, rate, peakMebibytes))
+    if trace { show(measured.trace) }
+  }
+
+  /// Largest resident size of this process so far.
+  private var peakMebibytes: Int {
+    var usage = rusage()
+    getrusage(RUSAGE_SELF, &usage)
+    return usage.ru_maxrss / 1024
   }
 
   private func show(_ rows: [KernelClock.Row]) {
@@ -148,3 +179,5 @@ struct Bench: AsyncParsableCommand {
       fields, text: String(format: "%@  %@, median %.3f s, %.0f %% outside oneDNN", work, text, median, outside * 100))
   }
 }
+
+extension NetworkBenchmark.Shape: ExpressibleByArgument {}
