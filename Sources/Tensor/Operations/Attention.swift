@@ -120,69 +120,77 @@ private struct AttentionPlan: Sendable {
   /// Queries of one block, whose scores are in memory together.
   private static let block = 128
 
-  /// `c = factor · op(a) op(b) + beta · c`, on this thread.
-  private func product(
-    _ a: UnsafePointer<Float>, _ lda: Int, transposed ta: Bool = false, _ b: UnsafePointer<Float>, _ ldb: Int,
-    transposed tb: Bool = false, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, _ m: Int, _ n: Int, _ k: Int,
-    beta: Float = 0
-  ) {
+  /// A float32 matrix and how far its rows lie apart.
+  private struct Matrix {
+    let base: UnsafeMutablePointer<Float>
+    let stride: Int
+    var isTransposed = false
+
+    init(_ base: UnsafeMutablePointer<Float>, _ stride: Int) { (self.base, self.stride) = (base, stride) }
+
+    var transposed: Matrix {
+      var other = self
+      other.isTransposed.toggle()
+      return other
+    }
+  }
+
+  /// `c = a b + beta c` on this thread; `a` is `m × k`, `b` is `k × n`.
+  private func multiply(_ a: Matrix, _ b: Matrix, into c: Matrix, _ m: Int, _ n: Int, _ k: Int, beta: Float = 0) {
     cblas_sgemm(
-      CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, Int32(m), Int32(n), Int32(k), 1, a,
-      Int32(lda), b, Int32(ldb), beta, c, Int32(ldc))
+      CblasRowMajor, a.isTransposed ? CblasTrans : CblasNoTrans, b.isTransposed ? CblasTrans : CblasNoTrans, Int32(m),
+      Int32(n), Int32(k), 1, a.base, Int32(a.stride), b.base, Int32(b.stride), beta, c.base, Int32(c.stride))
   }
 
   private func onBLAS(_ x: Tensor, _ y: Tensor, into out: Tensor) {
     let blocks = (queries + Self.block - 1) / Self.block
-    let (q, k, o) = (x.floatPointer, y.floatPointer, out.floatPointer)
-    let (plan, xs, ys, os) = (self, x, y, out)
     parallel(batch * heads * blocks, cost: 2 * Self.block * keys * width) { range in
       onThisThread {
         let scores = Tensor(uninitialised: [Self.block, keys], .f32)
+        let p = Matrix(scores.floatPointer, keys)
         for index in range {
           let (head, first) = (index / blocks, index % blocks * Self.block)
           let (b, h, n) = (head / heads, head % heads, min(Self.block, queries - first))
-          plan.product(
-            q + query(b, h, first), queryStride, k + key(b, h), keyStride, transposed: true, scores.floatPointer, keys,
-            n,
-            keys, width)
-          ck_softmax_rows(scores.floatPointer, scale, ck_int(n), ck_int(keys), ck_int(keys))
-          plan.product(
-            scores.floatPointer, keys, k + value(b, h), keyStride, o + result(b, h, first), channels, n, width, keys)
+          let q = Matrix(x.floatPointer + query(b, h, first), queryStride)
+          let (k, v) = (
+            Matrix(y.floatPointer + key(b, h), keyStride), Matrix(y.floatPointer + value(b, h), keyStride)
+          )
+          multiply(q, k.transposed, into: p, n, keys, width)
+          ck_softmax_rows(p.base, scale, ck_int(n), ck_int(keys), ck_int(keys))
+          multiply(p, v, into: Matrix(out.floatPointer + result(b, h, first), channels), n, width, keys)
         }
       }
     }
-    withExtendedLifetime((xs, ys, os)) {}
   }
 
   /// Writes the gradients of queries to `dx`, of keys and values to `dy`, in the places of `x` and `y`; all float32.
   func backward(_ x: Tensor, _ y: Tensor, _ dout: Tensor, _ dx: Tensor, _ dy: Tensor) {
-    let (q, k, g, dq, dk) = (x.floatPointer, y.floatPointer, dout.floatPointer, dx.floatPointer, dy.floatPointer)
     parallel(batch * heads, cost: 8 * queries * keys * width) { range in
       onThisThread {
-        let (p, dp) = (
-          Tensor(uninitialised: [Self.block, keys], .f32), Tensor(uninitialised: [Self.block, keys], .f32)
-        )
+        let space = Tensor(uninitialised: [2, Self.block, keys], .f32)
+        let (p, dp) = (Matrix(space.floatPointer, keys), Matrix(space.floatPointer + Self.block * keys, keys))
         for index in range {
           let (b, h) = (index / heads, index % heads)
+          let (k, v) = (
+            Matrix(y.floatPointer + key(b, h), keyStride), Matrix(y.floatPointer + value(b, h), keyStride)
+          )
+          let (dk, dv) = (
+            Matrix(dy.floatPointer + key(b, h), keyStride), Matrix(dy.floatPointer + value(b, h), keyStride)
+          )
           for first in stride(from: 0, to: queries, by: Self.block) {
             let (n, beta): (Int, Float) = (min(Self.block, queries - first), first == 0 ? 0 : 1)
-            let (qi, gi) = (q + query(b, h, first), g + result(b, h, first))
-            product(qi, queryStride, k + key(b, h), keyStride, transposed: true, p.floatPointer, keys, n, keys, width)
-            ck_softmax_rows(p.floatPointer, scale, ck_int(n), ck_int(keys), ck_int(keys))
-            product(gi, channels, k + value(b, h), keyStride, transposed: true, dp.floatPointer, keys, n, keys, width)
-            product(
-              p.floatPointer, keys, transposed: true, gi, channels, dk + value(b, h), keyStride, keys, width, n,
-              beta: beta)
-            ck_softmax_rows_backward(p.floatPointer, dp.floatPointer, scale, ck_int(n), ck_int(keys), ck_int(keys))
-            product(
-              dp.floatPointer, keys, k + key(b, h), keyStride, dq + query(b, h, first), queryStride, n, width, keys)
-            product(
-              dp.floatPointer, keys, transposed: true, qi, queryStride, dk + key(b, h), keyStride, keys, width, n,
-              beta: beta)
+            let q = Matrix(x.floatPointer + query(b, h, first), queryStride)
+            let g = Matrix(dout.floatPointer + result(b, h, first), channels)
+            multiply(q, k.transposed, into: p, n, keys, width)
+            ck_softmax_rows(p.base, scale, ck_int(n), ck_int(keys), ck_int(keys))
+            multiply(g, v.transposed, into: dp, n, keys, width)
+            multiply(p.transposed, g, into: dv, keys, width, n, beta: beta)
+            ck_softmax_rows_backward(p.base, dp.base, scale, ck_int(n), ck_int(keys), ck_int(keys))
+            multiply(dp, k, into: Matrix(dx.floatPointer + query(b, h, first), queryStride), n, width, keys)
+            multiply(dp.transposed, q, into: dk, keys, width, n, beta: beta)
           }
         }
       }
     }
-    withExtendedLifetime((x, y, dout, dx, dy)) {}
   }
 }
