@@ -48,7 +48,11 @@ import Testing
     let x = random("x", [2, 7, 10, 3 * c]).value.converted(to: dtype)
     let rows = x.floats()
     func channels(_ from: Int, _ count: Int) throws -> Tensor {
-      let part = (0..<2 * positions).flatMap { rows[$0 * 3 * c + from..<$0 * 3 * c + from + count] }
+      var part: [Float] = []
+      for row in 0..<2 * positions {
+        let start = row * 3 * c + from
+        part += rows[start..<start + count]
+      }
       return try Tensor(part, shape: [2, positions, count]).converted(to: dtype)
     }
     let found = try x.selfAttention(heads: heads)
