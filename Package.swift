@@ -92,7 +92,7 @@ let testTargets: [Target] = [
   tests(of: "Bundles", ["Clibzip", "AttackReport"]),
   tests(of: "Imaging", ["TestSupport"]),
   tests(of: "Metrics", ["Tensor", "Imaging", "Bundles"], files: ["Fixtures"]),
-  tests(of: "Adapters", ["Tensor", "Diffusion", "Networks", "Bundles"]),
+  tests(of: "Adapters", ["Tensor", "Diffusion", "Networks", "Bundles"], files: ["Fixtures"]),
   tests(
     of: "Distillation",
     ["Tensor", "Diffusion", "Networks", "Bundles", "Adapters", "Imaging", "Registry", .target(name: "SuperResolution")]),
@@ -102,9 +102,11 @@ let testTargets: [Target] = [
     path: "Tests/TestSupport", swiftSettings: swift),
   tests(of: "Pipelines", ["Tensor", "Networks", "Bundles", "Adapters", "Imaging", "Registry", "TestSupport"]),
   .testTarget(
-    name: "CommandTests", dependencies: ["codi", "codi-plugin-host", "Bundles", "Imaging", "Registry", "TestSupport", "AttackReport"],
+    name: "CommandTests",
+    dependencies: ["codi", "codi-plugin-host", "Bundles", "Imaging", "Registry", "TestSupport", "AttackReport"],
     exclude: ["Scripts"], swiftSettings: swift),
-  tests(of: "Registry", ["CPluginABI", "CSandbox", "codi-plugin-host", "Bundles", "Imaging", "Tensor", "AttackReport", log]),
+  tests(
+    of: "Registry", ["CPluginABI", "CSandbox", "codi-plugin-host", "Bundles", "Imaging", "Tensor", "AttackReport", log]),
 ]
 
 /// What strangers' bytes go through: for the fuzzer, and for the tests that replay what it kept.

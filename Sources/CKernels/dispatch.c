@@ -7,7 +7,7 @@ static int32_t limit = 2;
 
 void ck_limit_isa(int32_t to) { __atomic_store_n(&limit, to, __ATOMIC_RELAXED); }
 
-static int32_t level(void) {
+int32_t ck_isa_level(void) {
 #if defined(__x86_64__)
   static int32_t supported = -1;
   int32_t s = __atomic_load_n(&supported, __ATOMIC_RELAXED);
@@ -27,7 +27,7 @@ static int32_t level(void) {
 
 static const ck_table *table(void) {
 #if defined(__x86_64__)
-  switch (level()) {
+  switch (ck_isa_level()) {
     case 2: return &ck_table_v4;
     case 1: return &ck_table_v3;
     default: break;
@@ -38,7 +38,7 @@ static const ck_table *table(void) {
 
 const char *ck_isa_name(void) {
   static const char *const names[] = {"base", "x86-64-v3", "x86-64-v4"};
-  return names[level()];
+  return names[ck_isa_level()];
 }
 
 #define CK_KERNEL(name, parameters, arguments) \

@@ -6,6 +6,7 @@
 #define STORE(p, i, f) ((p)[i] = (f))
 #define NAME(n) n##_f32
 #include "kernels.inl"
+#include "norms.inl"
 #undef T
 #undef LOAD
 #undef STORE
@@ -16,6 +17,7 @@
 #define STORE(p, i, f) ((p)[i] = float_to_bf16(f))
 #define NAME(n) n##_bf16
 #include "kernels.inl"
+#include "norms.inl"
 #undef T
 #undef LOAD
 #undef STORE
@@ -50,6 +52,58 @@ static void ISA(ck_norm_backward)(ck_type type, const void *x, const float *gain
                                   float *dshift, ck_int rows, ck_int channels) {
   PICK(norm_backward, x, gain, scale, shift, eps, activate, dout, dx, dgain, dscale, dshift, rows, channels);
 }
+static void ISA(ck_channel_moments)(ck_type type, const void *x, float *sums, ck_int rows, ck_int channels) {
+  PICK(channel_moments, x, sums, rows, channels);
+}
+static void ISA(ck_affine_forward)(ck_type type, const void *x, const float *a, const float *b, int32_t activate, void *out,
+                                   ck_int rows, ck_int channels) {
+  PICK(affine_forward, x, a, b, activate, out, rows, channels);
+}
+static void ISA(ck_affine_moments)(ck_type type, const void *x, const float *a, const float *b, int32_t activate,
+                                   const void *dout, float *sums, ck_int rows, ck_int channels) {
+  PICK(affine_moments, x, a, b, activate, dout, sums, rows, channels);
+}
+static void ISA(ck_affine_backward)(ck_type type, const void *x, const float *a, const float *b, const float *p,
+                                    const float *q, int32_t activate, const void *dout, void *dx, ck_int rows,
+                                    ck_int channels) {
+  PICK(affine_backward, x, a, b, p, q, activate, dout, dx, rows, channels);
+}
+static void ISA(ck_layer_norm_forward)(ck_type type, const void *x, const float *gain, const float *bias, float eps,
+                                       void *out, ck_int rows, ck_int channels) {
+  PICK(layer_norm_forward, x, gain, bias, eps, out, rows, channels);
+}
+static void ISA(ck_layer_norm_backward)(ck_type type, const void *x, const float *gain, float eps, const void *dout,
+                                        void *dx, float *dgain, float *dbias, ck_int rows, ck_int channels) {
+  PICK(layer_norm_backward, x, gain, eps, dout, dx, dgain, dbias, rows, channels);
+}
+static void ISA(ck_geglu_forward)(ck_type type, const void *x, void *out, ck_int rows, ck_int channels) {
+  PICK(geglu_forward, x, out, rows, channels);
+}
+static void ISA(ck_geglu_backward)(ck_type type, const void *x, const void *dout, void *dx, ck_int rows, ck_int channels) {
+  PICK(geglu_backward, x, dout, dx, rows, channels);
+}
+
+static void ISA(ck_softmax_rows)(float *restrict x, float scale, ck_int rows, ck_int count, ck_int stride) {
+#pragma clang fp reassociate(on) contract(fast)
+  for (ck_int r = 0; r < rows; r++, x += stride) {
+    float most = x[0], sum = 0;
+    for (ck_int i = 1; i < count; i++) most = x[i] > most ? x[i] : most;
+    for (ck_int i = 0; i < count; i++) sum += x[i] = ck_exp((x[i] - most) * scale);
+    const float share = 1 / sum;
+    for (ck_int i = 0; i < count; i++) x[i] *= share;
+  }
+}
+
+static void ISA(ck_softmax_rows_backward)(const float *restrict p, float *restrict dp, float scale, ck_int rows,
+                                          ck_int count, ck_int stride) {
+#pragma clang fp reassociate(on) contract(fast)
+  for (ck_int r = 0; r < rows; r++, p += stride, dp += stride) {
+    float dot = 0;
+    for (ck_int i = 0; i < count; i++) dot += p[i] * dp[i];
+    for (ck_int i = 0; i < count; i++) dp[i] = scale * p[i] * (dp[i] - dot);
+  }
+}
+
 static void ISA(ck_silu_forward)(ck_type type, const void *x, void *out, ck_int count) {
   PICK(silu_forward, x, out, count);
 }

@@ -32,6 +32,18 @@ static inline float ck_exp(float x) {
 
 static inline float ck_sigmoid(float x) { return 1.0f / (1.0f + ck_exp(-x)); }
 
+/* The normal distribution function, (1 + erf(x / sqrt 2)) / 2; absolute error below 2e-7 (Abramowitz and Stegun 7.1.26). */
+static inline float ck_normal_cdf(float x) {
+  const float z = fabsf(x) * 0.707106781186547524f, t = 1.0f / (1.0f + 0.3275911f * z);
+  float p = 1.061405429f;
+  p = p * t - 1.453152027f;
+  p = p * t + 1.421413741f;
+  p = p * t - 0.284496736f;
+  p = p * t + 0.254829592f;
+  const float tail = 0.5f * p * t * ck_exp(-z * z);
+  return x < 0 ? tail : 1.0f - tail;
+}
+
 #define NORMAL_BLOCK 64
 
 /* -2 ln(u) for u in (0, 1]; absolute error about 1e-7 of its value. */
@@ -70,7 +82,7 @@ static inline void sin_cos_turn(float u, float *sine, float *cosine) {
 
 /* Philox4x32-10 on counters (x + i, y, draw, block), then two Box-Muller pairs: four normal numbers a pixel. No fused
  * multiply-add here and in the two helpers above: the bits must not depend on the instruction set. */
-static void normal_block(uint64_t key, uint32_t draw, uint32_t x, uint32_t y, uint32_t channel_block,
+static inline void normal_block(uint64_t key, uint32_t draw, uint32_t x, uint32_t y, uint32_t channel_block,
                          float out[4][NORMAL_BLOCK], ck_int n) {
 #pragma clang fp contract(off) reassociate(off)
   for (ck_int i = 0; i < n; i++) {

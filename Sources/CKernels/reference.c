@@ -42,6 +42,62 @@ void ckr_norm_backward(const float *x, const float *gain, const float *scale, co
   }
 }
 
+void ckr_group_norm(const float *x, const float *gain, const float *bias, float eps, ck_int groups, int32_t activate,
+                    float *out, ck_int rows, ck_int c) {
+  const ck_int width = c / groups;
+  for (ck_int g = 0; g < groups; g++) {
+    double mean = 0, variance = 0;
+    const double n = (double)(rows * width);
+    for (ck_int r = 0; r < rows; r++)
+      for (ck_int i = g * width; i < (g + 1) * width; i++) mean += x[r * c + i] / n;
+    for (ck_int r = 0; r < rows; r++)
+      for (ck_int i = g * width; i < (g + 1) * width; i++)
+        variance += (x[r * c + i] - mean) * (x[r * c + i] - mean) / n;
+    for (ck_int r = 0; r < rows; r++)
+      for (ck_int i = g * width; i < (g + 1) * width; i++) {
+        const double u = (x[r * c + i] - mean) / sqrt(variance + eps) * gain[i] + bias[i];
+        out[r * c + i] = (float)(activate ? u * sigmoid(u) : u);
+      }
+  }
+}
+
+void ckr_layer_norm(const float *x, const float *gain, const float *bias, float eps, float *out, ck_int rows, ck_int c) {
+  for (ck_int r = 0; r < rows; r++, x += c, out += c) {
+    double mean = 0, variance = 0;
+    for (ck_int i = 0; i < c; i++) mean += (double)x[i] / (double)c;
+    for (ck_int i = 0; i < c; i++) variance += (x[i] - mean) * (x[i] - mean) / (double)c;
+    for (ck_int i = 0; i < c; i++) out[i] = (float)((x[i] - mean) / sqrt(variance + eps) * gain[i] + bias[i]);
+  }
+}
+
+void ckr_geglu(const float *x, float *out, ck_int rows, ck_int c) {
+  for (ck_int r = 0; r < rows; r++, x += 2 * c, out += c)
+    for (ck_int i = 0; i < c; i++) {
+      const double g = x[c + i];
+      out[i] = (float)(x[i] * g * 0.5 * erfc(-g * 0.70710678118654752));
+    }
+}
+
+void ckr_attention(const float *q, const float *k, const float *v, float scale, float *out, ck_int queries, ck_int keys,
+                   ck_int d) {
+  for (ck_int i = 0; i < queries; i++, q += d, out += d) {
+    double most = -INFINITY, sum = 0, total[1024] = {0};
+    for (ck_int pass = 0; pass < 2; pass++)
+      for (ck_int j = 0; j < keys; j++) {
+        double score = 0;
+        for (ck_int c = 0; c < d; c++) score += (double)q[c] * k[j * d + c] * scale;
+        if (pass == 0) {
+          most = score > most ? score : most;
+          continue;
+        }
+        const double e = exp(score - most);
+        sum += e;
+        for (ck_int c = 0; c < d && c < 1024; c++) total[c] += e * v[j * d + c];
+      }
+    for (ck_int c = 0; c < d && c < 1024; c++) out[c] = (float)(total[c] / sum);
+  }
+}
+
 void ckr_adamw(float *w, const float *gradient, float *m, float *v, float *average, float gradient_scale, float rate,
                float beta1, float beta2, float correction1, float correction2, float eps, float decay,
                float average_decay, ck_int count) {

@@ -44,9 +44,12 @@ public final class ConditionEncoder: Sendable {
     let inputs =
       configuration.conditionChannels * area
       + (configuration.sees == .conditionAndNoisy ? core.pictureChannels * area : 0)
-    time = TimeEmbedding(make, "time", width: core.embedding)
+    time =
+      core.grouped == nil
+      ? TimeEmbedding(make, "time", width: core.embedding)
+      : TimeEmbedding(make, "time", features: core.channels[0], width: core.embedding, cosineFirst: true)
     encoder = make.scope("encoder") { Encoder(make, core, inputChannels: inputs) }
-    let widths = zip(core.channels, core.blocks).flatMap { Array(repeating: $0, count: $1) } + [core.channels.last ?? 1]
+    let widths = core.skipWidths + [core.channels.last ?? 1]
     mus = widths.enumerated().map { place, width in
       make.constant("mu.\(place)", [configuration.blend == .scalar ? 1 : width], 0)
     }

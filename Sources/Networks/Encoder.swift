@@ -1,6 +1,6 @@
 public import Tensor
 
-/// What an encoder says about a picture: one tensor for each block of each level, finest first, and the middle.
+/// What an encoder says about a picture: the skips, finest first (``UNetConfiguration/skipWidths``), and the middle.
 public struct Features: Sendable {
   public var skips: [Tensor]
   public var middle: Tensor
@@ -13,22 +13,26 @@ public struct Features: Sendable {
 struct Encoder: Sendable {
   let input: Convolution
   let levels: [Level]
-  let middle: [ResidualBlock]
+  let middle: [Block]
+  /// Whether the first convolution and those between levels are skips too.
+  let skipsEverything: Bool
 
   struct Level: Sendable {
-    let blocks: [ResidualBlock]
+    let blocks: [Block]
     /// To the next level; `nil` at the coarsest.
     let down: Convolution?
   }
 
   init(_ make: ParameterFactory, _ c: UNetConfiguration, inputChannels: Int) {
     input = Convolution(make, "input", inputChannels, c.channels[0])
+    skipsEverything = c.grouped != nil
     levels = c.channels.indices.map { level in
       make.scope("down.\(level)") {
         let width = c.channels[level]
         let blocks = (0..<c.blocks[level]).map { block in
           let i = block == 0 ? c.channels[max(0, level - 1)] : width
-          return ResidualBlock(make, "block.\(block)", i, width, embedding: c.embedding)
+          return Block(
+            make, "block.\(block)", i, width, c, attention: ("attention.\(block)", c.grouped?.heads[level] ?? 0))
         }
         let isLast = level == c.channels.count - 1
         return Level(blocks: blocks, down: isLast ? nil : Convolution(make, "down", width, width, stride: 2))
@@ -36,62 +40,25 @@ struct Encoder: Sendable {
     }
     middle = (0..<c.middle).map { block in
       let width = c.channels[c.channels.count - 1]
-      return ResidualBlock(make, "middle.\(block)", width, width, embedding: c.embedding)
+      let heads = block < c.middle - 1 ? c.grouped?.middleHeads ?? 0 : 0
+      return Block(make, "middle.\(block)", width, width, c, attention: ("middle.attention.\(block)", heads))
     }
   }
 
-  func callAsFunction(_ x: Tensor, _ time: Tensor) throws(TensorError) -> Features {
+  func callAsFunction(_ x: Tensor, _ time: Tensor, context: Tensor? = nil) throws(TensorError) -> Features {
     var h = try input(x)
-    var skips: [Tensor] = []
+    var skips: [Tensor] = skipsEverything ? [h] : []
     for level in levels {
       for block in level.blocks {
-        h = try block(h, time)
+        h = try block(h, time, context)
         skips.append(h)
       }
-      if let down = level.down { h = try down(h) }
+      if let down = level.down {
+        h = try down(h)
+        if skipsEverything { skips.append(h) }
+      }
     }
-    for block in middle { h = try block(h, time) }
+    for block in middle { h = try block(h, time, context) }
     return Features(skips: skips, middle: h)
-  }
-}
-
-/// The right half: takes the features back, coarsest first, to `[B, H/f, W/f, O]`.
-struct Decoder: Sendable {
-  let levels: [Level]
-  let norm: Parameter
-  let output: Convolution
-
-  struct Level: Sendable {
-    let blocks: [ResidualBlock]
-    /// A 1×1 convolution before enlarging to the next finer level; `nil` at the finest.
-    let up: Convolution?
-  }
-
-  init(_ make: ParameterFactory, _ c: UNetConfiguration, outputChannels: Int) {
-    levels = c.channels.indices.reversed().map { level in
-      make.scope("up.\(level)") {
-        let width = c.channels[level]
-        let blocks = (0..<c.blocks[level]).map { block in
-          ResidualBlock(make, "block.\(block)", 2 * width, width, embedding: c.embedding)
-        }
-        return Level(
-          blocks: blocks, up: level == 0 ? nil : Convolution(make, "up", width, c.channels[level - 1], kernel: 1))
-      }
-    }
-    norm = make.constant("norm", [c.channels[0]], 1)
-    output = Convolution(make, "output", c.channels[0], outputChannels, gain: 0)
-  }
-
-  func callAsFunction(_ features: Features, _ time: Tensor) throws(TensorError) -> Tensor {
-    var skips = features.skips
-    var h = features.middle
-    for level in levels {
-      for block in level.blocks {
-        // As many blocks as the encoder has, so a skip is always left.
-        h = try block(try h.concatenated(with: skips.removeLast()), time)
-      }
-      if let up = level.up { h = try up(h).upsampled() }
-    }
-    return try output(try h.normalised(gain: norm))
   }
 }

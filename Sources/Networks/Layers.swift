@@ -2,17 +2,20 @@ internal import Tensor
 
 /// A convolution with bias, `[B, H, W, I] → [B, H/stride, W/stride, O]`.
 struct Convolution: Sendable {
-  let weight, bias: Parameter
+  let weight: Parameter
+  let bias: Parameter?
   let stride: Int
 
-  init(_ make: ParameterFactory, _ name: String, _ i: Int, _ o: Int, kernel: Int = 3, stride: Int = 1, gain: Float = 1)
-  {
+  init(
+    _ make: ParameterFactory, _ name: String, _ i: Int, _ o: Int, kernel: Int = 3, stride: Int = 1, gain: Float = 1,
+    hasBias: Bool = true
+  ) {
     (weight, bias) = make.scope(name) {
       (
         gain == 0
           ? make.constant("weight", [o, i, kernel, kernel], 0)
           : make.normal("weight", [o, i, kernel, kernel], gain: gain),
-        make.constant("bias", [o], 0)
+        hasBias ? make.constant("bias", [o], 0) : nil
       )
     }
     self.stride = stride
@@ -70,25 +73,30 @@ struct ResidualBlock: Sendable {
 /// layers. `[B]` levels to `[B, E]` float32.
 struct TimeEmbedding: Sendable {
   let first, second: Linear
-  let width: Int
+  /// Numbers that time becomes at first.
+  let features: Int
+  /// Cosines before sines, as in later models.
+  let cosineFirst: Bool
 
-  init(_ make: ParameterFactory, _ name: String, width: Int) {
-    self.width = width
+  /// - Parameter features: `E` where nothing is said.
+  init(_ make: ParameterFactory, _ name: String, features: Int? = nil, width: Int, cosineFirst: Bool = false) {
+    self.features = features ?? width
+    self.cosineFirst = cosineFirst
     (first, second) = make.scope(name) {
-      (Linear(make, "linear1", width, width), Linear(make, "linear2", width, width))
+      (Linear(make, "linear1", features ?? width, width), Linear(make, "linear2", width, width))
     }
   }
 
   func callAsFunction(_ times: [Double]) throws(TensorError) -> Tensor {
-    let half = width / 2
-    var features: [Float] = []
-    features.reserveCapacity(times.count * width)
+    let half = features / 2
+    var values: [Float] = []
+    values.reserveCapacity(times.count * features)
     for time in times {
       let angles = (0..<half).map { 1000 * time * Self.frequency($0, of: half) }
-      features += angles.map { Float(Self.sine($0)) }
-      features += angles.map { Float(Self.cosine($0)) }
+      let (sines, cosines) = (angles.map { Float(Self.sine($0)) }, angles.map { Float(Self.cosine($0)) })
+      values += cosineFirst ? cosines + sines : sines + cosines
     }
-    let x = try Tensor(features, shape: [times.count, width])
+    let x = try Tensor(values, shape: [times.count, features])
     return try second(try first(x).silu()).silu()
   }
 }

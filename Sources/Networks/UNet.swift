@@ -1,7 +1,8 @@
 public import Diffusion
 public import Tensor
 
-/// The unconditional network of a core: a convolutional U-Net on folded pixels. Nothing in it looks at the whole picture.
+/// The unconditional network of a core: a convolutional U-Net on folded pixels. Nothing in it looks at the whole picture,
+/// unless its configuration is ``UNetConfiguration/Grouped``.
 public final class UNet: Sendable {
   public let configuration: UNetConfiguration
   /// In a fixed order; names are those of the weights file.
@@ -16,7 +17,11 @@ public final class UNet: Sendable {
     self.configuration = configuration
     let make = ParameterFactory(seed: seed)
     let channels = configuration.pictureChannels * configuration.fold * configuration.fold
-    time = TimeEmbedding(make, "time", width: configuration.embedding)
+    time =
+      configuration.grouped == nil
+      ? TimeEmbedding(make, "time", width: configuration.embedding)
+      : TimeEmbedding(
+        make, "time", features: configuration.channels[0], width: configuration.embedding, cosineFirst: true)
     encoder = make.scope("encoder") { Encoder(make, configuration, inputChannels: channels) }
     decoder = make.scope("decoder") { Decoder(make, configuration, outputChannels: channels) }
     parameters = make.parameters
@@ -26,20 +31,32 @@ public final class UNet: Sendable {
   public func embed(_ levels: [NoiseLevel]) throws(TensorError) -> Tensor { try time(levels.map(\.time)) }
 
   /// `z`, `[B, H, W, C]` float32, to features in `precision`.
-  public func encode(_ z: Tensor, _ embedding: Tensor, precision: DType) throws(TensorError) -> Features {
+  /// - Parameter context: `[B, 1, M, K]`, for networks whose configuration has one.
+  public func encode(
+    _ z: Tensor, _ embedding: Tensor, context: Tensor? = nil, precision: DType
+  ) throws(TensorError) -> Features {
     try requirePicture(z)
-    return try encoder(try z.folded(configuration.fold).converted(to: precision), embedding)
+    let x = try z.folded(configuration.fold).converted(to: precision)
+    return try encoder(x, embedding, context: context?.converted(to: precision))
   }
 
   /// Features to the network's output, `[B, H, W, C]` float32.
-  public func decode(_ features: Features, _ embedding: Tensor) throws(TensorError) -> Tensor {
-    try decoder(features, embedding).converted(to: .f32).unfolded(configuration.fold)
+  public func decode(
+    _ features: Features, _ embedding: Tensor, context: Tensor? = nil
+  ) throws(TensorError) -> Tensor {
+    let context = context?.converted(to: features.middle.dtype)
+    return try decoder(features, embedding, context: context).converted(to: .f32).unfolded(configuration.fold)
   }
 
   /// The network's output at `z`, `[B, H, W, C]` float32, with a level for each sample or one for all.
-  public func callAsFunction(_ z: Tensor, _ levels: [NoiseLevel], precision: DType) throws(TensorError) -> Tensor {
+  public func callAsFunction(
+    _ z: Tensor, _ levels: [NoiseLevel], context: Tensor? = nil, precision: DType
+  ) throws(TensorError) -> Tensor {
     let embedding = try embed(levels)
-    return try decode(try encode(z, embedding, precision: precision), embedding)
+    // Converted once for both halves.
+    let context = context?.converted(to: precision)
+    let features = try encode(z, embedding, context: context, precision: precision)
+    return try decode(features, embedding, context: context)
   }
 
   private func requirePicture(_ z: Tensor) throws(TensorError) {

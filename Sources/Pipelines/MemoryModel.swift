@@ -126,7 +126,7 @@ struct MemoryModel: Sendable {
 
 /// The most this process has held so far, in bytes. Not by `getrusage`, whose figure begins with that of the process that
 /// started this one.
-var peakMemory: Int {
+package var peakMemory: Int {
   let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
   let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
   return (line?.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap { Int($0) } ?? 0) << 10

@@ -20,7 +20,7 @@ public enum KernelClock {
   /// Seconds inside oneDNN so far, over all threads that called it.
   public static var secondsInOneDNN: Double { Double(nanoseconds.load(ordering: .relaxed)) * 1e-9 }
 
-  /// Runs `body` and returns what oneDNN did in it, longest first.
+  /// Runs `body` and returns where its time went, longest first: every call of oneDNN, and the larger operations beside it.
   public static func trace(_ body: () throws -> Void) rethrows -> [Row] {
     rows.withLock { $0 = [:] }
     isTracing.store(true, ordering: .relaxed)
@@ -31,19 +31,29 @@ public enum KernelClock {
     }.sorted { $0.seconds > $1.seconds }
   }
 
+  /// Runs `body`, an operation of our own; timed in a trace only.
+  static func note<R>(_ work: @autoclosure () -> String, gigaflop: Double = 0, _ body: () -> R) -> R {
+    guard isTracing.load(ordering: .relaxed) else { return body() }
+    let start = ContinuousClock.now
+    let result = body()
+    add(work(), (ContinuousClock.now - start) / .seconds(1), gigaflop)
+    return result
+  }
+
+  private static func add(_ work: String, _ seconds: Double, _ gigaflop: Double) {
+    rows.withLock { rows in
+      let old = rows[work] ?? (0, 0, 0)
+      rows[work] = (old.calls + 1, old.seconds + seconds, old.gigaflop + gigaflop)
+    }
+  }
+
   /// Runs `body`, a call into oneDNN, and adds its time.
   static func measure<R>(_ work: @autoclosure () -> String, gigaflop: Double, _ body: () -> R) -> R {
     let start = ContinuousClock.now
     let result = body()
     let seconds = (ContinuousClock.now - start) / .seconds(1)
     nanoseconds.wrappingAdd(UInt64(max(0, seconds) * 1e9), ordering: .relaxed)
-    if isTracing.load(ordering: .relaxed) {
-      let work = work()
-      rows.withLock { rows in
-        let old = rows[work] ?? (0, 0, 0)
-        rows[work] = (old.calls + 1, old.seconds + seconds, old.gigaflop + gigaflop)
-      }
-    }
+    if isTracing.load(ordering: .relaxed) { add(work(), seconds, gigaflop) }
     return result
   }
 }

@@ -21,6 +21,16 @@ void ck_set_threads(int32_t threads);
 #include "ckernels.inc"
 #undef CK_KERNEL
 
+/* Attention of bfloat16 queries over bfloat16 keys and values of one head, out = softmax(scale q k^T) v, rows `stride`
+ * elements apart. Only where ck_has_attention(width) is 1; pack k and v once, then give every thread its queries, in
+ * multiples of ck_attention_block() so that none is wasted. */
+int32_t ck_has_attention(ck_int width);
+size_t ck_attention_packed_bytes(ck_int keys, ck_int width);
+void ck_attention_pack(const void *k, const void *v, ck_int stride, ck_int keys, ck_int width, void *packed);
+ck_int ck_attention_block(void);
+void ck_attention(const void *q, ck_int q_stride, const void *packed, ck_int keys, float scale, void *out,
+                  ck_int out_stride, ck_int queries, ck_int width);
+
 /* Instruction set in use: "base", "x86-64-v3" or "x86-64-v4". `limit` lowers it (0 base, 1 v3, 2 v4) for tests and for
  * CODI_MAX_ISA; call before any kernel. */
 const char *ck_isa_name(void);

@@ -11,6 +11,15 @@ void ckr_norm_backward(const float *x, const float *gain, const float *scale, co
                        ck_int rows, ck_int channels);
 float ckr_silu(float x);
 float ckr_silu_gradient(float x);
+/* Group norm over [rows, channels] of one sample, `groups` of neighbouring channels each, with SiLU where `activate`. */
+void ckr_group_norm(const float *x, const float *gain, const float *bias, float eps, ck_int groups, int32_t activate,
+                    float *out, ck_int rows, ck_int channels);
+void ckr_layer_norm(const float *x, const float *gain, const float *bias, float eps, float *out, ck_int rows,
+                    ck_int channels);
+void ckr_geglu(const float *x, float *out, ck_int rows, ck_int channels);
+/* softmax(scale q k^T) v for one head: q and out [queries, width], k and v [keys, width]. */
+void ckr_attention(const float *q, const float *k, const float *v, float scale, float *out, ck_int queries, ck_int keys,
+                   ck_int width);
 void ckr_adamw(float *w, const float *gradient, float *m, float *v, float *average, float gradient_scale, float rate,
                float beta1, float beta2, float correction1, float correction2, float eps, float decay,
                float average_decay, ck_int count);

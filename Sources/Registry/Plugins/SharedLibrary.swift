@@ -9,8 +9,8 @@ package struct SharedLibrary: Sendable, Hashable {
   package struct Malformed: Error, Hashable { package let reason: String }
 
   package enum Machine: UInt16, Sendable {
-    case x86_64 = 62
-    case aarch64 = 183
+    case amd64 = 62
+    case arm64 = 183
   }
 
   /// nil for another one.
@@ -32,8 +32,8 @@ package struct SharedLibrary: Sendable, Hashable {
   /// The machine of a platform such as `linux-x86_64`; nil where it is no ELF platform.
   static func machine(of platform: String) -> Machine? {
     switch platform {
-    case "linux-x86_64": .x86_64
-    case "linux-aarch64": .aarch64
+    case "linux-x86_64": .amd64
+    case "linux-aarch64": .arm64
     default: nil
     }
   }

@@ -3,7 +3,7 @@ internal import Copenblas
 
 /// Keeps OpenBLAS to the calling thread: its own sharing out would change bits with the number of threads. Not with
 /// `openblas_set_num_threads`, which in the OpenMP build sets the number for everybody.
-private func onThisThread(_ body: () -> Void) {
+func onThisThread(_ body: () -> Void) {
   let threads = ck_threads()
   ck_set_threads(1)
   body()

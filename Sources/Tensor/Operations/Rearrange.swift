@@ -33,10 +33,12 @@ extension Tensor {
 
   private func copyChannels(from x: Tensor, fromOffset: Int, toOffset: Int, channels: Int, rows: Int) {
     let (from, to) = (x.shape.last ?? 0, shape.last ?? 0)
-    parallel(rows, cost: channels) { range in
-      for row in range {
-        pointer(at: row * to + toOffset).copyMemory(
-          from: x.pointer(at: row * from + fromOffset), byteCount: channels * dtype.size)
+    KernelClock.note("copy channels \(dtype) \(rows)×\(channels)") {
+      parallel(rows, cost: channels) { range in
+        for row in range {
+          pointer(at: row * to + toOffset).copyMemory(
+            from: x.pointer(at: row * from + fromOffset), byteCount: channels * dtype.size)
+        }
       }
     }
   }

@@ -1,7 +1,7 @@
 import Adapters
-import ArgumentParser
+public import ArgumentParser
 import Bundles
-import Distillation
+public import Distillation
 import Foundation
 import Imaging
 import Pipelines
@@ -26,12 +26,18 @@ struct Bench: AsyncParsableCommand {
   var isolationPairs = 0
   @Option(help: "A photograph: measure how far regions show in its result, and in flat, even and noisy pictures'.")
   var seams: String?
-  @Flag(help: "Print where the time inside oneDNN goes, by kind of work.") var trace = false
+  @Option(help: "Measure a network that other engines are timed on instead: pixel or sd15.")
+  var shape: NetworkBenchmark.Shape?
+  @Option(help: "With --shape: pictures at once.") var batch = 1
+  @Option(help: "With --shape: runs after two to warm up.") var runs = 9
+  @Flag(help: "With --shape: a training step instead of a pass.") var train = false
+  @Flag(help: "Print where the time goes, by kind of work.") var trace = false
   @OptionGroup var output: OutputOptions
 
   func run() async throws {
     let dtype = try Precision.choose(precision)
     if let seams { return try await measureSeams(seams, dtype) }
+    if let shape { return try await network(shape, dtype) }
     if !trainingOnly { try await conversion(dtype) }
     try Interruption.check()
     if isolationPairs > 0 { try await isolation(dtype) }
@@ -48,6 +54,24 @@ struct Bench: AsyncParsableCommand {
         "\(batch) × \(size)²: \(Int(Double(batch) / measured.median)) samples/s")
       if trace { show(measured.trace) }
     }
+  }
+
+  private func network(_ shape: NetworkBenchmark.Shape, _ dtype: DType) async throws {
+    let (batch, train, runs) = (max(1, batch), train, runs)
+    let measured = try await Compute.run { () throws in
+      try NetworkBenchmark.run(shape, batch: batch, train: train, precision: dtype, runs: runs)
+    }
+    let rate = measured.gigaflop / measured.median
+    output.emit(
+      [
+        "work": "\(shape.rawValue)-\(train ? "train" : "forward")", "batch": batch, "precision": dtype.rawValue,
+        "median": measured.median, "min": measured.seconds.min() ?? measured.median, "runs": measured.seconds.count,
+        "gigaflop": measured.gigaflop, "gigaflops": rate, "peak-mib": peakMemory >> 20, "onednn": oneDNNVersion,
+      ],
+      text: String(
+        format: "%@ %@, batch %d, %@: median %.4f s, %.0f GFLOP/s, peak memory %d MiB", shape.rawValue,
+        train ? "training step" : "pass", batch, dtype.rawValue, measured.median, rate, peakMemory >> 20))
+    if trace { show(measured.trace) }
   }
 
   private func show(_ rows: [KernelClock.Row]) {
@@ -157,3 +181,5 @@ struct Bench: AsyncParsableCommand {
       fields, text: String(format: "%@  %@, median %.3f s, %.0f %% outside oneDNN", work, text, median, outside * 100))
   }
 }
+
+extension NetworkBenchmark.Shape: ExpressibleByArgument {}
