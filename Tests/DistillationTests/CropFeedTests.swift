@@ -62,6 +62,7 @@ import Testing
     options.mixture.deadLeaves = kind == .deadLeaves ? 1 : 0
     options.mixture.gradients = kind == .gradients ? 1 : 0
     options.mixture.glyphEdges = kind == .glyphEdges ? 1 : 0
+    options.mixture.scenes = kind == .scenes ? 1 : 0
     options.sizes = [.init(size: size, weight: 1, batch: 40)]
     let batch = try CropFeed(options, photographs: photographs()).batch(step: 3)
     #expect(batch.pixels.count == 40 * size * size * 3)

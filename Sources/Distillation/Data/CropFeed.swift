@@ -8,6 +8,8 @@ public struct CropFeedOptions: Codable, Hashable, Sendable {
     public var deadLeaves = 0.17
     public var gradients = 0.04
     public var glyphEdges = 0.12
+    /// Ray-cast scenes; none unless a recipe asks, so that recipes from before them draw what they drew.
+    public var scenes = 0.0
 
     public init() {}
   }
@@ -51,7 +53,7 @@ public struct CropBatch: Hashable, Sendable {
 /// An endless, index-addressed row of batches: each is a pure function of (options, photographs, step), so that a resumed
 /// run sees the same pictures, and any thread may make any batch.
 public struct CropFeed: Sendable {
-  public enum Kind: CaseIterable, Sendable { case photograph, deadLeaves, gradients, glyphEdges }
+  public enum Kind: CaseIterable, Sendable { case photograph, deadLeaves, gradients, glyphEdges, scenes }
 
   public let options: CropFeedOptions
   private let photographs: Photographs?
@@ -67,6 +69,7 @@ public struct CropFeed: Sendable {
     let m = options.mixture
     var weights: [(Kind, Double)] = [
       (.deadLeaves, m.deadLeaves), (.gradients, m.gradients), (.glyphEdges, m.glyphEdges),
+      (.scenes, m.scenes),
     ]
     if photographs != nil { weights.append((.photograph, m.photographs)) }
     guard weights.allSatisfy({ $0.1 >= 0 && $0.1.isFinite }), weights.contains(where: { $0.1 > 0 }) else {
@@ -143,6 +146,10 @@ public struct CropFeed: Sendable {
     case .deadLeaves: DeadLeaves.draw(size: size, using: &random, into: out)
     case .gradients: ColourGradients.draw(size: size, using: &random, into: out)
     case .glyphEdges: GlyphEdges.draw(size: size, using: &random, into: out)
+    case .scenes:
+      withUnsafeTemporaryAllocation(of: Float.self, capacity: size * size) {
+        Scenes.draw(size: size, using: &random, into: out, depth: $0)
+      }
     case .photograph: preconditionFailure("photographs are read, not drawn")
     }
   }
