@@ -53,7 +53,16 @@ public struct Manifest: Codable, Hashable, Sendable {
 
   public struct Condition: Codable, Hashable, Sendable {
     public struct Input: Codable, Hashable, Sendable {
-      public enum Kind: String, Codable, Hashable, Sendable, CaseIterable { case rgb, gray, mask }
+      public enum Kind: String, Codable, Hashable, Sendable, CaseIterable {
+        case rgb, gray
+        /// White is marked.
+        case mask
+        /// Inverse depth, white is near.
+        case depth
+
+        /// Values of a pixel.
+        public var channels: Int { self == .rgb ? 3 : 1 }
+      }
       public var name: String
       public var kind: Kind
 
@@ -67,6 +76,8 @@ public struct Manifest: Codable, Hashable, Sendable {
     public var inputs: [Input]
     /// Channels of the condition that the plugin makes of them.
     public var channels: Int
+    /// Channels of the clean pictures that the plugin makes training pairs of: a task whose user brings depth needs it.
+    public var cleanChannels: Int { inputs.contains { $0.kind == .depth } ? 4 : 3 }
 
     public init(inputs: [Input], channels: Int) {
       self.inputs = inputs

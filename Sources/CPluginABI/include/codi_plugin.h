@@ -138,8 +138,9 @@ int32_t codi_task_finish(codi_task *task, const codi_view *inputs, int32_t input
                          codi_view *output, char *error);
 
 /* Makes of clean pictures what a user would have brought, for training: fills the batches `inputs`, in the manifest's
-   order, sized clean size / scale. `keys` has one key per sample: sample i depends on clean picture i, key i and the
-   parameters alone. The host then calls `prepare` on each sample, so that training and conversion share one path. */
+   order, sized clean size / scale. `clean` has three channels, R G B; for a task with an input of kind `depth` it has
+   four, R G B and inverse depth, 0 at the picture's farthest pixel and 1 at its nearest. `keys` has one key per sample:
+   sample i depends on clean picture i, key i and the parameters alone. The host then calls `prepare` on each sample, so that training and conversion share one path. */
 int32_t codi_task_degrade(codi_task *task, const codi_batch *clean, const codi_key *keys, codi_batch *inputs,
                           int32_t input_count, char *error);
 

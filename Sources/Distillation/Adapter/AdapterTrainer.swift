@@ -1,5 +1,5 @@
 public import Adapters
-internal import Bundles
+public import Bundles
 internal import Diffusion
 internal import Foundation
 internal import Imaging
@@ -24,11 +24,13 @@ public import Tensor
   /// - Parameters:
   ///   - core: stays frozen; its weights are shared by student and target.
   ///   - plugin: an instance of the recipe's task, made with the recipe's parameters.
+  ///   - inputs: what a user brings, and
   ///   - scale: output pixels for each input pixel, from the task's manifest.
   ///   - start: an adapter's weights to start from instead of a copy of the core's encoder.
   /// - Throws: `TrainingError`, `DataError` or `BundleError` before the first step for anything that is lacking.
   public init(
-    _ recipe: AdapterRecipe, core: Core, plugin: TaskPlugin, scale: Int, in folder: RunFolder,
+    _ recipe: AdapterRecipe, core: Core, plugin: TaskPlugin,
+    inputs: [Manifest.Condition.Input] = [.init(name: "image", kind: .rgb)], scale: Int, in folder: RunFolder,
     from start: StartingPoint? = nil, loading: @escaping @Sendable (Int, Int) -> Void = { _, _ in }
   ) throws {
     self.recipe = recipe
@@ -61,7 +63,8 @@ public import Tensor
     optimiser = AdamW(student.encoder.parameters, recipe.training.optimiser) { mus.contains($0.name) ? rate : 1 }
     noise = NoiseStream(seed: recipe.training.seed, digest: Array("adapter".utf8))
     feed = ConditionedFeed(
-      crops: try recipe.data.open(progress: loading), plugin: plugin, scale: scale,
+      crops: try recipe.data.open(hasDepth: inputs.contains { $0.kind == .depth }, progress: loading),
+      plugin: plugin, inputs: inputs, scale: scale,
       conditionChannels: recipe.encoder.conditionChannels, noise: noise.derived(1))
     // Last, so that a run that cannot start leaves no folder behind.
     try folder.prepare(recipe: try recipe.yaml(), origin: origin)

@@ -41,6 +41,8 @@ public struct CropBatch: Hashable, Sendable {
   public let size: Int
   /// `[count, size, size, 3]`, sRGB, −1...1.
   public let pixels: [Float]
+  /// `[count, size, size]`: inverse depth, 0 at the farthest pixel, 1 at the nearest; `nil` unless the feed has depth.
+  public let depth: [Float]?
 
   /// One picture of the batch, to look at.
   public func bitmap(_ index: Int) -> Bitmap {
@@ -56,6 +58,8 @@ public struct CropFeed: Sendable {
   public enum Kind: CaseIterable, Sendable { case photograph, deadLeaves, gradients, glyphEdges, scenes }
 
   public let options: CropFeedOptions
+  /// Whether batches have depth.
+  public let hasDepth: Bool
   private let photographs: Photographs?
   /// Photographs that are left out, and why.
   public var broken: [Photographs.Broken] { photographs?.broken ?? [] }
@@ -64,9 +68,15 @@ public struct CropFeed: Sendable {
   private let kinds: [(kind: Kind, upTo: Float)]
   private let sizes: [Float]
 
-  /// - Throws: when weights or sizes make no sense, or no photograph is large enough for a size.
-  public init(_ options: CropFeedOptions, photographs: Photographs?) throws(DataError) {
+  /// - Parameter hasDepth: whether every picture needs its depth, which only scenes have.
+  /// - Throws: when weights or sizes make no sense, or no photograph is large enough for a size; with `hasDepth` for
+  ///   pictures without.
+  public init(_ options: CropFeedOptions, photographs: Photographs?, hasDepth: Bool = false) throws(DataError) {
     let m = options.mixture
+    if hasDepth {
+      guard photographs == nil else { throw Self.lacksDepth("photographs") }
+      guard m.deadLeaves + m.gradients + m.glyphEdges == 0 else { throw Self.lacksDepth("other drawn pictures") }
+    }
     var weights: [(Kind, Double)] = [
       (.deadLeaves, m.deadLeaves), (.gradients, m.gradients), (.glyphEdges, m.glyphEdges),
       (.scenes, m.scenes),
@@ -99,10 +109,20 @@ public struct CropFeed: Sendable {
       usable.append(large ?? [])
     }
     self.options = options
+    self.hasDepth = hasDepth
     self.photographs = photographs
     self.usable = usable
     kinds = zip(weights.map(\.0), CropFeed.cumulative(weights.map(\.1))).map { ($0, $1) }
     sizes = CropFeed.cumulative(options.sizes.map(\.weight))
+  }
+
+  /// Why such pictures cannot be in a feed with depth.
+  static func lacksDepth(_ pictures: String) -> DataError {
+    DataError(
+      .options, at: "data",
+      "The task is trained with the depth of every pixel, which scenes have and \(pictures) have not.",
+      remedy: "Name no photographs, and write "
+        + "mixture: { photographs: 0, scenes: 1, dead-leaves: 0, gradients: 0, glyph-edges: 0 } under crops.")
   }
 
   /// The batch of a step, `step` ≥ 0.
@@ -114,22 +134,36 @@ public struct CropFeed: Sendable {
     let which = sizes.firstIndex { choice < $0 } ?? sizes.count - 1
     let size = options.sizes[which].size
     let count = options.sizes[which].batch
-    let n = size * size * 3
-    let pixels = [Float](unsafeUninitializedCapacity: count * n) { buffer, initialized in
+    let area = size * size
+    var depth = [Float](repeating: 0, count: hasDepth ? count * area : 0)
+    let pixels = [Float](unsafeUninitializedCapacity: count * area * 3) { buffer, initialized in
       for sample in 0..<count {
-        let out = UnsafeMutableBufferPointer(rebasing: buffer[sample * n..<(sample + 1) * n])
-        draw(step: step, sample: sample, size: size, usable: usable[which], into: out)
+        let out = UnsafeMutableBufferPointer(rebasing: buffer[sample * area * 3..<(sample + 1) * area * 3])
+        if hasDepth {
+          depth.withUnsafeMutableBufferPointer {
+            let depth = UnsafeMutableBufferPointer(rebasing: $0[sample * area..<(sample + 1) * area])
+            draw(step: step, sample: sample, size: size, usable: usable[which], into: out, depth: depth)
+          }
+        } else {
+          draw(step: step, sample: sample, size: size, usable: usable[which], into: out)
+        }
       }
-      initialized = count * n
+      initialized = count * area * 3
     }
-    return CropBatch(step: step, count: count, size: size, pixels: pixels)
+    return CropBatch(step: step, count: count, size: size, pixels: pixels, depth: hasDepth ? depth : nil)
   }
 
-  private func draw(step: Int, sample: Int, size: Int, usable: [Int], into out: UnsafeMutableBufferPointer<Float>) {
+  private func draw(
+    step: Int, sample: Int, size: Int, usable: [Int], into out: UnsafeMutableBufferPointer<Float>,
+    depth: UnsafeMutableBufferPointer<Float>? = nil
+  ) {
     var random = Philox(seed: options.seed, step: step, sample: sample)
     let choice = random.uniform()
     let kind = kinds.first { choice < $0.upTo }?.kind ?? .deadLeaves
-    if kind == .photograph, let photographs {
+    if let depth {
+      // All of such a feed are scenes.
+      Scenes.draw(size: size, using: &random, into: out, depth: depth)
+    } else if kind == .photograph, let photographs {
       let picture = photographs.pictures[usable[random.index(usable.count)]]
       let crop = Crop(size: size, width: picture.width, height: picture.height, using: &random)
       crop.render(picture, size: size, into: out)

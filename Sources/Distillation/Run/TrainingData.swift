@@ -15,9 +15,12 @@ public struct TrainingData: Codable, Hashable, Sendable {
   }
 
   /// Reads all photographs into memory and prepares the feed.
-  /// - Parameter progress: pictures read so far, pictures in all.
-  func open(progress: @escaping @Sendable (Int, Int) -> Void) throws -> CropFeed {
-    let pictures = photographs.isEmpty ? nil : try Photographs.load(photographs, progress: progress)
-    return try CropFeed(crops, photographs: pictures)
+  /// - Parameters:
+  ///   - hasDepth: whether every picture needs its depth; photographs are then refused before they are read.
+  ///   - progress: pictures read so far, pictures in all.
+  func open(hasDepth: Bool = false, progress: @escaping @Sendable (Int, Int) -> Void) throws -> CropFeed {
+    guard !photographs.isEmpty else { return try CropFeed(crops, photographs: nil, hasDepth: hasDepth) }
+    if hasDepth { throw CropFeed.lacksDepth("photographs") }
+    return try CropFeed(crops, photographs: try Photographs.load(photographs, progress: progress))
   }
 }

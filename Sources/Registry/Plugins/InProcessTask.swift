@@ -69,7 +69,7 @@ final class InProcessTask: Sendable {
   }
 
   func degrade(
-    _ clean: [Float], width: Int, height: Int, keys: [SampleKey], inputs: [TaskPlugin.InputSize]
+    _ clean: [Float], _ picture: TaskPlugin.InputSize, keys: [SampleKey], inputs: [TaskPlugin.InputSize]
   ) throws(PluginError) -> [[Float]] {
     let keys = keys.map(\.raw)
     let counts = inputs.map { keys.count * $0.width * $0.height * $0.channels }
@@ -90,7 +90,8 @@ final class InProcessTask: Sendable {
     try call("degrade") { functions, task, error in
       clean.withUnsafeMutableBufferPointer { clean in
         var batch = codi_batch(
-          data: clean.baseAddress, count: Int32(keys.count), height: Int32(height), width: Int32(width), channels: 3)
+          data: clean.baseAddress, count: Int32(keys.count), height: Int32(picture.height), width: Int32(picture.width),
+          channels: Int32(picture.channels))
         return functions.degrade(task, &batch, keys, &batches, Int32(inputs.count), error)
       }
     }

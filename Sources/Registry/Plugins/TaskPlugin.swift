@@ -113,28 +113,32 @@ public final class TaskPlugin: Sendable {
     return finished
   }
 
-  /// The inputs a user would have brought, made of clean pictures `[count, height, width, 3]`; one key per picture.
+  /// The inputs a user would have brought, made of clean pictures `[count, height, width, 3]`; one key per picture. For a
+  /// task with an input of kind `depth` they are `[count, height, width, 4]`, the inverse depth behind the colours.
   ///
   /// - Parameter inputs: size and channels of each input of one sample, in the manifest's order.
   /// - Returns: one batch `[count, height, width, channels]` per input.
   public func degrade(
     _ clean: [Float], width: Int, height: Int, keys: [SampleKey], inputs: [InputSize]
   ) throws(PluginError) -> [[Float]] {
-    let sizes = inputs + [(width: width, height: height, channels: 3)]
+    let pixels = keys.count &* width &* height
+    let channels = pixels > 0 && clean.count == 4 &* pixels ? 4 : 3
+    let picture: InputSize = (width, height, channels)
+    let sizes = inputs + [picture]
     guard sizes.allSatisfy({ (1...65536).contains($0.width) && (1...65536).contains($0.height) }),
-      inputs.allSatisfy({ (1...1024).contains($0.channels) }), keys.count <= 1 << 20,
-      clean.count == keys.count * width * height * 3
+      inputs.allSatisfy({ (1...1024).contains($0.channels) }), keys.count <= 1 << 20, clean.count == channels &* pixels
     else {
       throw PluginError(
         .region, at: "\(descriptor.path): degrade",
-        "\(clean.count) values are not \(keys.count) pictures of \(width) x \(height) x 3, or an input has no size.",
+        "\(clean.count) values are not \(keys.count) pictures of \(width) x \(height) with 3 or 4 channels, or an input "
+          + "has no size.",
         remedy: "Give one key per clean picture.")
     }
     switch runner {
     case .isolated(let task):
-      return try task.degrade(clean, width: width, height: height, keys: keys, inputs: inputs)
+      return try task.degrade(clean, picture, keys: keys, inputs: inputs)
     case .inProcess(let task):
-      return try task.degrade(clean, width: width, height: height, keys: keys, inputs: inputs)
+      return try task.degrade(clean, picture, keys: keys, inputs: inputs)
     }
   }
 

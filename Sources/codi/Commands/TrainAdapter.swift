@@ -26,6 +26,13 @@ struct TrainAdapter: AsyncParsableCommand {
     let folder = RunFolder(named: run ?? parsed.runName)
     let manifest = try TaskManifest(
       at: URL(filePath: recipe).deletingLastPathComponent().appending(path: BundleEntry.manifest))
+    guard manifest.condition.channels == parsed.encoder.conditionChannels else {
+      throw TrainingError(
+        .recipe, at: recipe,
+        "encoder.condition-channels is \(parsed.encoder.conditionChannels), but the task's condition has "
+          + "\(manifest.condition.channels).",
+        remedy: "Write encoder: { condition-channels: \(manifest.condition.channels) }.")
+    }
     let path = try library.map { URL(filePath: $0).absoluteURL.path } ?? Locations.taskLibrary(parsed.task.plugin)
     let (from, threads) = (from, threads)
     let report = TrainingReport(folder, output)
@@ -39,7 +46,8 @@ struct TrainAdapter: AsyncParsableCommand {
       }
       let plugin = try TaskPlugin(library, parameters: values, seed: parsed.training.seed)
       let trainer = try AdapterTrainer(
-        parsed, core: core, plugin: plugin, scale: manifest.geometry.scale, in: folder,
+        parsed, core: core, plugin: plugin, inputs: manifest.condition.inputs, scale: manifest.geometry.scale,
+        in: folder,
         from: try from.map(StartingPoint.open), loading: report.loading)
       report.start(
         leftOut: trainer.brokenPhotographs, wanted: parsed.training.precision, precision: trainer.precision)

@@ -21,6 +21,8 @@ public struct Conformance: Sendable {
     /// Channels of each input, in order.
     public var inputs = [3]
     public var conditionChannels = 3
+    /// Channels of the clean pictures for `degrade`.
+    public var cleanChannels = 3
     /// Output size over input size in `tile` mode; `nil` lets `output_size` say it.
     public var scale: Int?
     public var halo: Int?
@@ -34,8 +36,9 @@ public struct Conformance: Sendable {
       task: String, condition: Manifest.Condition, geometry: Manifest.Geometry, parameters: [Manifest.Parameter]
     ) {
       self.task = task
-      inputs = condition.inputs.map { $0.kind == .rgb ? 3 : 1 }
+      inputs = condition.inputs.map(\.kind.channels)
       conditionChannels = condition.channels
+      cleanChannels = condition.cleanChannels
       isTiled = geometry.mode == .tile
       scale = isTiled ? geometry.scale : nil
       halo = isTiled ? geometry.halo : nil

@@ -71,10 +71,12 @@ extension Conformance {
       let scale = max(1, try subject.outputSize(process, side, side).width / side)
       guard side % scale == 0 else { throw Skipped(reason: "The scale does not divide \(side).") }
       func degrade(_ samples: [UInt64]) throws -> [[Float]] {
-        let clean = samples.flatMap { subject.values(side, side, 3, draw: 50 + $0) }
+        let channels = subject.profile.cleanChannels
+        let clean = samples.flatMap { subject.values(side, side, channels, draw: 50 + $0) }
         let keys = samples.map { codi_key(low: $0, high: subject.seed) }
         let (answer, values) = try process.degrade(
-          0, clean: (SharedView(batch: samples.count, width: side, height: side, channels: 3), clean), keys: keys,
+          0, clean: (SharedView(batch: samples.count, width: side, height: side, channels: channels), clean),
+          keys: keys,
           inputs: subject.profile.inputs.map {
             SharedView(batch: samples.count, width: side / scale, height: side / scale, channels: $0)
           })

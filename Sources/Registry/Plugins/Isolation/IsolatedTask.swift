@@ -114,9 +114,10 @@ final class IsolatedTask: Sendable {
   }
 
   func degrade(
-    _ clean: [Float], width: Int, height: Int, keys: [SampleKey], inputs: [TaskPlugin.InputSize]
+    _ clean: [Float], _ picture: TaskPlugin.InputSize, keys: [SampleKey], inputs: [TaskPlugin.InputSize]
   ) throws(PluginError) -> [[Float]] {
-    let source = SharedView(batch: keys.count, width: width, height: height, channels: 3)
+    let source = SharedView(
+      batch: keys.count, width: picture.width, height: picture.height, channels: picture.channels)
     let targets = inputs.map {
       SharedView(batch: keys.count, width: $0.width, height: $0.height, channels: $0.channels)
     }
