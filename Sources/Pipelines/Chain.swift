@@ -53,6 +53,30 @@ public struct Chain: Sendable {
     self.isStripping = isStripping
   }
 
+  /// Names of the pictures that adapters take beside the one that is converted, in order.
+  public var otherInputs: [String] {
+    Set(stages.flatMap { ($0.adapter.manifest.condition?.inputs ?? []).dropFirst().map(\.name) }).sorted()
+  }
+
+  /// Whether pictures can be converted row by row: by one adapter, that works on regions.
+  var canConvertInRows: Bool { stages.count == 1 && !stages[0].adapter.manifest.isWhole }
+
+  /// Refuses a picture that comes without another one that an adapter needs, or with one that none takes.
+  func check(_ item: JobItem) throws(ConversionError) {
+    let wanted = otherInputs
+    guard item.others.count != wanted.count || !wanted.allSatisfy({ item.others[$0] != nil }) else { return }
+    let location = item.place ?? item.input
+    if let name = wanted.first(where: { item.others[$0] == nil }) {
+      throw ConversionError(
+        .options, at: location, "The adapter also takes a picture called \(name).",
+        remedy: "Write --input \(name)=FILE, with {stem} for the picture's name, or \"inputs\" in a line of --items.")
+    }
+    let names = item.others.keys.filter { !wanted.contains($0) }.sorted().joined(separator: ", ")
+    throw ConversionError(
+      .options, at: location, "No adapter takes a picture called \(names).",
+      remedy: wanted.isEmpty ? "Leave it out." : "It takes \(wanted.joined(separator: ", ")).")
+  }
+
   /// The same chain with other options.
   func with(_ options: Converter.Options) throws(ConversionError) -> Chain {
     try Chain(stages, options: options, program: program, isStripping: isStripping)
@@ -175,17 +199,19 @@ public struct Chain: Sendable {
 extension [Converter] {
   /// The picture after all stages.
   /// - Parameters:
+  ///   - others: the pictures that adapters take beside it, by name.
   ///   - digest: SHA-256 of the source file. Later stages see that of it and their number, so that no two stages share
   ///     their noise.
   ///   - progress: share done, 0…1.
   @Compute func convert(
-    _ picture: Picture, digest: [UInt8], progress: (Double) -> Void, shouldStop: () -> Bool
+    _ picture: Picture, with others: [String: Picture] = [:], digest: [UInt8], progress: (Double) -> Void,
+    shouldStop: () -> Bool
   ) throws -> Picture {
     var picture = picture
     for (number, converter) in enumerated() {
       let own = number == 0 ? digest : SHA256.digest(of: Data(digest + [UInt8(truncatingIfNeeded: number)]))
       picture = try converter.convert(
-        picture, digest: own,
+        picture, with: converter.inputs.dropFirst().compactMap { others[$0.name] }, digest: own,
         progress: { done, all in progress((Double(number) + Double(done) / Double(all)) / Double(count)) },
         shouldStop: shouldStop)
     }

@@ -9,6 +9,8 @@ extension Job {
   func checkChainResult(_ item: JobItem) throws {
     guard chain.stages.count > 1 else { return }
     let header = try probe(item.input)
+    // From a whole picture on, sizes are the core's own.
+    guard !chain.stages.contains(where: \.adapter.manifest.isWhole) else { return }
     let scale = chain.stages.reduce(1) { $0 * $1.scale }
     let (width, height) = (
       header.width.multipliedReportingOverflow(by: scale), header.height.multipliedReportingOverflow(by: scale)

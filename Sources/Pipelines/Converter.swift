@@ -49,16 +49,6 @@ public struct Converter: Sendable {
       throw ConversionError(
         .options, at: reference, "\(steps) steps are not between 1 and 1000.", remedy: "Use --steps 4, for example.")
     }
-    guard adapter.manifest.geometry?.mode == .tile else {
-      throw ConversionError(
-        .unsupported, at: reference, "It makes whole pictures; this version converts region by region only.",
-        remedy: "Update codi.")
-    }
-    guard adapter.manifest.condition?.inputs.count == 1 else {
-      throw ConversionError(
-        .unsupported, at: reference, "It takes more than one input picture; this version hands in one.",
-        remedy: "Update codi.")
-    }
     sampler = try adapter.sampler(steps: steps)
     guard sampler.start == 1 || conditionChannels >= adapter.core.network.configuration.pictureChannels else {
       throw ConversionError(
@@ -76,10 +66,10 @@ public struct Converter: Sendable {
   }
 
   func plan(width: Int, height: Int, region: Int) throws -> RegionPlan {
-    let size = try plugin.outputSize(width: width, height: height)
+    let size = try outputSize(width: width, height: height)
     return RegionPlan(
       width: size.width, height: size.height, granularity: denoiser.core.configuration.granularity,
-      region: region, overlap: options.overlap)
+      region: isWhole ? max(size.width, size.height) : region, overlap: options.overlap)
   }
 
   /// Whether what the encoder says of a region is kept from one step to the next.
@@ -95,26 +85,41 @@ public struct Converter: Sendable {
 
   /// The converted picture, all of it in memory.
   /// - Parameters:
+  ///   - others: what else the adapter takes, in the manifest's order.
   ///   - digest: SHA-256 of the source file's bytes: with the seed it determines the noise.
   ///   - progress: regions done, regions in all, over all steps.
   ///   - shouldStop: asked between regions.
   @Compute public func convert(
-    _ picture: Picture, digest: [UInt8], progress: (Int, Int) -> Void = { _, _ in }, shouldStop: () -> Bool = { false }
+    _ picture: Picture, with others: [Picture] = [], digest: [UInt8], progress: (Int, Int) -> Void = { _, _ in },
+    shouldStop: () -> Bool = { false }
   ) throws -> Picture {
-    let size = try plugin.outputSize(width: picture.width, height: picture.height)
+    let pictures = [picture] + others
+    try check(pictures.map { ($0.width, $0.height) })
+    let size = try outputSize(width: picture.width, height: picture.height)
+    let (width, height) = inputSize(of: picture)
+    let values = zip(inputs, pictures).map { values($0, of: $1) }
     var pixels: [Float] = []
     pixels.reserveCapacity(size.width * size.height * 3)
     var row = 0
     try convert(
-      width: picture.width, height: picture.height, digest: digest, progress: progress, shouldStop: shouldStop,
+      width: width, height: height, digest: digest, progress: progress, shouldStop: shouldStop,
       read: { count in
         defer { row += count }
-        return Array(picture.pixels[(row * picture.width * 3)..<((row + count) * picture.width * 3)])
+        return zip(inputs, values).map { input, values in
+          let line = width * input.kind.channels
+          return Array(values[(row * line)..<((row + count) * line)])
+        }
       }, write: { pixels += $0 })
-    var output = Picture(
-      width: size.width, height: size.height, pixels: pixels, bitDepth: picture.bitDepth,
-      iccProfile: picture.iccProfile, metadata: picture.metadata)
-    if let alpha = picture.alpha {
+    return result(of: picture, size, pixels)
+  }
+
+  /// The picture of these pixels, with what is carried over from its source.
+  func result(of picture: Picture, _ size: (width: Int, height: Int), _ pixels: [Float]) -> Picture {
+    var output = Picture(width: size.width, height: size.height, pixels: pixels, metadata: picture.metadata)
+    // A drawing, a mask or a depth says nothing of the result's colours.
+    guard inputs.first?.kind == .rgb else { return output }
+    (output.bitDepth, output.iccProfile) = (picture.bitDepth, picture.iccProfile)
+    if let alpha = picture.alpha, !isWhole {
       output.alpha = ResamplingKernel.bicubic.resampled(
         alpha, width: picture.width, height: picture.height, channels: 1, to: size
       ).map { min(1, max(0, $0)) }
@@ -124,19 +129,20 @@ public struct Converter: Sendable {
 
   /// Converts a picture of any height from top to bottom: what is held depends on its width and the number of steps.
   /// - Parameters:
+  ///   - width: the inputs' size; in `whole` mode they have been reduced.
   ///   - digest: SHA-256 of the source file's bytes: with the seed it determines the noise.
   ///   - progress: regions done, regions in all, over all steps.
   ///   - shouldStop: asked between regions.
-  ///   - read: the next rows of the input, so many, `[rows, width, 3]` in 0…1.
+  ///   - read: the next rows of each input, so many, `[rows, width, channels]` in 0…1.
   ///   - write: takes the next rows of the result, `[rows, output width, 3]` in 0…1.
   @Compute public func convert(
     width: Int, height: Int, digest: [UInt8], progress: (Int, Int) -> Void, shouldStop: () -> Bool,
-    read: (Int) throws -> [Float], write: ([Float]) throws -> Void
+    read: (Int) throws -> [[Float]], write: ([Float]) throws -> Void
   ) throws {
     try withoutActuallyEscaping(progress) { progress in
       try withoutActuallyEscaping(shouldStop) { shouldStop in
         try withoutActuallyEscaping(write) { write in
-          let size = try plugin.outputSize(width: width, height: height)
+          let size = try outputSize(width: width, height: height)
           let plan = try plan(width: width, height: height)
           let made = ResultRows(plugin, adapter.manifest, input: (width, height), output: size, write)
           var done = 0
@@ -148,8 +154,10 @@ public struct Converter: Sendable {
               progress(done, plan.count * sampler.steps)
               done += 1
             }, output: made.push)
-          for top in stride(from: 0, to: size.height, by: Self.bandHeight) {
-            let band = top..<min(size.height, top + Self.bandHeight)
+          // A task that needs the whole picture makes its condition in one call.
+          let bandHeight = isWhole ? size.height : Self.bandHeight
+          for top in stride(from: 0, to: size.height, by: bandHeight) {
+            let band = top..<min(size.height, top + bandHeight)
             try cascade.push(
               try made.condition(for: band, channels: conditionChannels, read: read), width: size.width)
           }

@@ -45,7 +45,7 @@ extension Job {
       var size = (width: header.width, height: header.height)
       for (stage, converter) in try chain.converters(agenda.settings[work.settings]).enumerated() {
         let cut = try converter.plan(width: size.width, height: size.height)
-        size = try converter.plugin.outputSize(width: size.width, height: size.height)
+        size = try converter.outputSize(width: size.width, height: size.height)
         loads[stage].add(cut, steps: converter.steps, outputPixels: size.width * size.height)
       }
     }
@@ -96,15 +96,18 @@ extension Converter {
 
     let scale = adapter.manifest.geometry?.scale ?? 1
     let (w, h) = (max(1, width / scale), max(1, height / scale))
-    func grain(_ width: Int, _ height: Int) -> [Float] {
-      NoiseStream(key: 3).normal(draw: 0, height: height, width: width, channels: 3).floats().map { 0.5 + 0.1 * $0 }
+    func grain(_ width: Int, _ height: Int, _ channels: Int = 3) -> [Float] {
+      NoiseStream(key: 3).normal(draw: 0, height: height, width: width, channels: channels).floats()
+        .map { 0.5 + 0.1 * $0 }
     }
-    let input = try PictureRegion(grain(w, h), width: w, height: h)
+    let brought = try inputs.map {
+      try PictureRegion(grain(w, h, $0.kind.channels), width: w, height: h, channels: $0.kind.channels)
+    }
     let size = try plugin.outputSize(width: w, height: h)
     let result = try PictureRegion(grain(size.width, size.height), width: size.width, height: size.height)
     let rest = try mean {
-      _ = try plugin.prepare([input], region: result.region, channels: adapter.encoder.configuration.conditionChannels)
-      let made = try plugin.finish([input], result: result, region: result.region)
+      _ = try plugin.prepare(brought, region: result.region, channels: adapter.encoder.configuration.conditionChannels)
+      let made = try plugin.finish(brought, result: result, region: result.region)
       _ = try encode(Picture(width: size.width, height: size.height, pixels: made.values), as: .png)
     }
     return (network / Double(width * height), rest / Double(size.width * size.height))

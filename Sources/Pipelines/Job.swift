@@ -180,7 +180,7 @@ extension Job {
     try journal.save(record)
 
     var timing = ItemTiming()
-    record.inputStamp = Stamp(of: item.input)
+    record.begin(item)
     let made =
       try isLarge(item)
       ? await convertInRows(item, settings, &record, &timing, progress, shouldStop)
@@ -206,7 +206,7 @@ extension Job {
   /// Whether a picture is converted in rows; judged without the plugin and the compute thread, which are busy with another
   /// picture.
   private func isLarge(_ item: JobItem) throws -> Bool {
-    guard chain.stages.count == 1 else { return false }
+    guard chain.canConvertInRows else { return false }
     let header = try probe(item.input)
     return header.width * header.height * chain.stages[0].scale * chain.stages[0].scale >= options.rowsFrom
   }
@@ -217,18 +217,24 @@ extension Job {
     _ progress: @escaping @Sendable (Double) -> Void, _ shouldStop: @escaping @Sendable () -> Bool
   ) async throws -> Made {
     try checkChainResult(item)
-    let (source, digest) = try Self.timed(&timing.decode) {
-      // Decoding comes first: it refuses what is no regular file, such as a pipe that would never end.
-      guard let picture = try readPicture(item.input, shouldStop: shouldStop) else { throw CancellationError() }
-      return (picture, try Self.digest(of: item.input, shouldStop))
+    let (source, digest, others) = try Self.timed(&timing.decode) {
+      func read(_ path: String) throws -> (picture: Picture, digest: [UInt8]) {
+        // Decoding comes first: it refuses what is no regular file, such as a pipe that would never end.
+        guard let picture = try readPicture(path, shouldStop: shouldStop) else { throw CancellationError() }
+        return (picture, try Self.digest(of: path, shouldStop))
+      }
+      let source = try read(item.input)
+      return (source.picture, source.digest, try item.others.mapValues(read))
     }
     record.inputDigest = hex(digest)
+    record.note(others.mapValues(\.digest))
     let (picture, seconds) = try await Compute.run { () throws in
       if shouldStop() { throw CancellationError() }
       lane.enter(width: source.width, height: source.height)
       var seconds = 0.0
       let picture = try Self.timed(&seconds) {
-        try chain.converters(settings).convert(source, digest: digest, progress: progress, shouldStop: shouldStop)
+        try chain.converters(settings).convert(
+          source, with: others.mapValues(\.picture), digest: digest, progress: progress, shouldStop: shouldStop)
       }
       return (picture, seconds)
     }
@@ -238,7 +244,8 @@ extension Job {
         throw ConversionError(.options, at: item.output, "The name says no format.", remedy: "End it in .png.")
       }
       var picture = picture
-      picture.metadata = chain.metadata(picture.metadata, settings, source: digest, for: format)
+      picture.metadata = chain.metadata(
+        picture.metadata, settings, source: digest, others: others.mapValues(\.digest), for: format)
       let bytes = try encode(picture, as: format)
       return Made(
         file: try StagedFile(bytes, for: item.output), digest: hex(SHA256.digest(of: Data(bytes))),
@@ -251,8 +258,11 @@ extension Job {
     _ item: JobItem, _ settings: Chain.Settings, _ record: inout ItemRecord, _ timing: inout ItemTiming,
     _ progress: @escaping @Sendable (Double) -> Void, _ shouldStop: @escaping @Sendable () -> Bool
   ) async throws -> Made {
-    let digest = try Self.timed(&timing.decode) { try Self.digest(of: item.input, shouldStop) }
+    let (digest, others) = try Self.timed(&timing.decode) {
+      (try Self.digest(of: item.input, shouldStop), try item.others.mapValues { try Self.digest(of: $0, shouldStop) })
+    }
     record.inputDigest = hex(digest)
+    record.note(others)
     let (made, seconds) = try await Compute.run { () throws in
       if shouldStop() { throw CancellationError() }
       var seconds = 0.0
@@ -261,8 +271,11 @@ extension Job {
           throw ConversionError(.options, at: "chain", "It has no adapter.", remedy: "Name one with --adapter.")
         }
         return try converter.convert(
-          file: item.input, digest: digest, to: item.output,
-          metadata: { chain.metadata($0, settings, source: digest, for: PictureFormat(path: item.output)) },
+          file: item.input, with: converter.inputs.dropFirst().compactMap { item.others[$0.name] }, digest: digest,
+          to: item.output,
+          metadata: {
+            chain.metadata($0, settings, source: digest, others: others, for: PictureFormat(path: item.output))
+          },
           progress: { done, all in progress(Double(done) / Double(max(1, all))) }, shouldStop: shouldStop)
       }
       return (made, seconds)

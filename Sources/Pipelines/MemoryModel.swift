@@ -44,6 +44,10 @@ struct MemoryModel: Sendable {
     var input: (width: Int, height: Int)
     var bands: Int, depth: Int
     var isDecodedInRows: Bool
+    /// Whether one adapter converts it region by region.
+    var canBeInRows: Bool
+    /// Pictures that are brought, of one size.
+    var pictures: Int
     var format: PictureFormat?
     /// Result, regions, steps, halo and cached features of each stage.
     var stages: [Stage]
@@ -73,7 +77,8 @@ struct MemoryModel: Sendable {
       bytes += Double(Self.windows(stage)) * Self.allowance + Double(stage.features)
       // What goes in and what comes out, where it is there as a whole.
       if !inRows {
-        bytes += Double((size.width * size.height + stage.output.width * stage.output.height) * load.floating)
+        bytes += Double(
+          (load.pictures * size.width * size.height + stage.output.width * stage.output.height) * load.floating)
       }
       worst = max(worst, bytes)
       size = stage.output
@@ -96,7 +101,9 @@ struct MemoryModel: Sendable {
 
   /// What the picture takes while it is decoded, waits for the network, or is encoded.
   func outside(_ load: Load) -> Int {
-    let decoding = load.inputPixels * (load.floating + load.stored + (load.isDecodedInRows ? 0 : Self.decoder))
+    let decoding =
+      load.pictures * load.inputPixels
+      * (load.floating + load.stored + (load.isDecodedInRows ? 0 : Self.decoder))
     let encoding = load.outputPixels * (load.floating + 2 * load.stored) + encoder(load)
     return max(decoding, encoding)
   }

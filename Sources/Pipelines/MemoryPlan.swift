@@ -89,11 +89,12 @@ extension Job {
       }
       var load = MemoryModel.Load(
         input: (header.width, header.height), bands: header.hasAlpha ? 4 : 3, depth: header.bitDepth,
-        isDecodedInRows: header.isDecodedInRows, format: PictureFormat(path: item.output), stages: [])
+        isDecodedInRows: header.isDecodedInRows, canBeInRows: chain.canConvertInRows,
+        pictures: 1 + item.others.count, format: PictureFormat(path: item.output), stages: [])
       var size = load.input
       for converter in known[item.choices]?.converters ?? [] {
         let cut = try converter.plan(width: size.width, height: size.height, region: options.region)
-        size = try converter.plugin.outputSize(width: size.width, height: size.height)
+        size = try converter.outputSize(width: size.width, height: size.height)
         load.stages.append(
           .init(
             output: size, cut: cut, steps: converter.steps, halo: converter.adapter.manifest.geometry?.halo ?? 0,
@@ -119,7 +120,7 @@ extension Job {
   ) -> Needs {
     var needs = Needs()
     for (number, load) in loads.enumerated() {
-      let inRows = load.stages.count == 1 && load.outputPixels >= rowsFrom
+      let inRows = load.canBeInRows && load.outputPixels >= rowsFrom
       var shown = load
       if !keepsFeatures { for stage in shown.stages.indices { shown.stages[stage].features = 0 } }
       let network = model.inNetwork(shown, inRows: inRows)

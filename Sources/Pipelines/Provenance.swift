@@ -33,6 +33,8 @@ public struct Provenance: Codable, Sendable, Hashable {
   public var codi: String
   /// `sha256:…` of the source's file.
   public var source: String
+  /// `sha256:…` of the other pictures that were brought, by name; left out where there are none.
+  public var inputs: [String: String]?
   public var stages: [Stage]
   /// In digits: not every reader of JSON keeps 64 bits.
   public var seed: String
@@ -76,7 +78,7 @@ public struct Provenance: Codable, Sendable, Hashable {
 
 extension Chain {
   /// What a result made with these settings says of itself.
-  func provenance(_ settings: Settings, source digest: [UInt8]) -> Provenance {
+  func provenance(_ settings: Settings, source digest: [UInt8], others: [String: [UInt8]] = [:]) -> Provenance {
     let made = stages.indices.map { index in
       let adapter = stages[index].adapter
       return Provenance.Stage(
@@ -85,16 +87,19 @@ extension Chain {
         parameters: settings.values[index].mapValues(\.text))
     }
     return Provenance(
-      codi: program, source: "sha256:" + hex(digest), stages: made, seed: "\(settings.seed)",
+      codi: program, source: "sha256:" + hex(digest),
+      inputs: others.isEmpty ? nil : others.mapValues { "sha256:" + hex($0) }, stages: made, seed: "\(settings.seed)",
       precision: options.precision.rawValue, numerics: Self.numericsOfThisMachine, region: options.region,
       overlap: options.overlap)
   }
 
   /// What a result's metadata is: the source's with the provenance, or nothing.
   func metadata(
-    _ metadata: Picture.Metadata, _ settings: Settings, source digest: [UInt8], for format: PictureFormat?
+    _ metadata: Picture.Metadata, _ settings: Settings, source digest: [UInt8], others: [String: [UInt8]],
+    for format: PictureFormat?
   ) -> Picture.Metadata {
-    isStripping ? Picture.Metadata() : provenance(settings, source: digest).added(to: metadata, for: format)
+    isStripping
+      ? Picture.Metadata() : provenance(settings, source: digest, others: others).added(to: metadata, for: format)
   }
 
   /// What else changes bits on another machine.

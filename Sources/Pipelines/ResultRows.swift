@@ -12,7 +12,9 @@ internal import Tensor
   private let (halo, scale): (Int, Int)
   private let input, output: (width: Int, height: Int)
   private let write: ([Float]) throws -> Void
-  private var source, result: RowWindow
+  /// One for each input.
+  private var sources: [RowWindow]
+  private var result: RowWindow
   /// Rows of the result that are written.
   private var finished = 0
 
@@ -22,22 +24,25 @@ internal import Tensor
     _ write: @escaping ([Float]) throws -> Void
   ) {
     self.plugin = plugin
-    (halo, scale) = (manifest.geometry?.halo ?? 0, max(1, manifest.geometry?.scale ?? 1))
+    // Where the plugin needs the whole picture, everything is within its reach.
+    halo = manifest.isWhole ? max(output.width, output.height) : manifest.geometry?.halo ?? 0
+    scale = max(1, manifest.geometry?.scale ?? 1)
     (self.input, self.output, self.write) = (input, output, write)
-    source = RowWindow(width: input.width, channels: 3)
+    sources = (manifest.condition?.inputs ?? []).map { RowWindow(width: input.width, channels: $0.kind.channels) }
     result = RowWindow(width: output.width, channels: 3)
   }
 
-  /// The condition's `rows`, `channels` values a pixel in 0…1; reads what it takes of the input.
-  func condition(for rows: Range<Int>, channels: Int, read: (Int) throws -> [Float]) throws -> [Float] {
+  /// The condition's `rows`, `channels` values a pixel in 0…1; reads what it takes of each input.
+  func condition(for rows: Range<Int>, channels: Int, read: (Int) throws -> [[Float]]) throws -> [Float] {
     let region = self.region(rows)
     let needed = inputRows(for: region)
-    if needed.upperBound > source.rows.upperBound {
-      source.append(try read(needed.upperBound - source.rows.upperBound), width: input.width)
+    let held = sources.first?.rows.upperBound ?? 0
+    if needed.upperBound > held {
+      for (index, rows) in try read(needed.upperBound - held).enumerated() {
+        sources[index].append(rows, width: input.width)
+      }
     }
-    return try plugin.prepare(
-      [try source.region(needed, fullHeight: input.height)], region: region, channels: channels
-    ).values
+    return try plugin.prepare(try inputs(needed), region: region, channels: channels).values
   }
 
   /// Takes the next rows of the network's picture, `[1, rows, W, 3]` in −1…1 with W at least the output's width.
@@ -54,12 +59,18 @@ internal import Tensor
     let seen = max(0, finished - halo)..<min(output.height, end + halo)
     try write(
       try plugin.finish(
-        [try source.region(inputRows(for: region), fullHeight: input.height)],
+        try inputs(inputRows(for: region)),
         result: try result.region(seen, fullHeight: output.height), region: region
       ).values)
     finished = end
     result.drop(before: max(0, end - halo))
-    source.drop(before: max(0, end - halo) / scale)
+    for index in sources.indices { sources[index].drop(before: max(0, end - halo) / scale) }
+  }
+
+  private func inputs(_ rows: Range<Int>) throws(PluginError) -> [PictureRegion] {
+    var regions: [PictureRegion] = []
+    for source in sources { regions.append(try source.region(rows, fullHeight: input.height)) }
+    return regions
   }
 
   private func region(_ rows: Range<Int>) -> Region {

@@ -48,7 +48,7 @@ import Testing
         width: 12, height: height, digest: [1], progress: { _, _ in }, shouldStop: { false },
         read: { count in
           defer { read += count }
-          return Array(input.pixels[(read * 36)..<((read + count) * 36)])
+          return [Array(input.pixels[(read * 36)..<((read + count) * 36)])]
         },
         write: { rows in
           gap = max(gap, read - written / 4)

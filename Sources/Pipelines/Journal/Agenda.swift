@@ -38,6 +38,7 @@ extension Job {
       let keys = some.map { plan.key(of: plan.items[$0]) }
       for (number, (key, record)) in zip(some, zip(keys, try journal.records(keys))) {
         let item = plan.items[number]
+        try chain.check(item)
         if known[item.choices] == nil {
           let settings = try settings(of: item)
           let making = chain.making(settings)

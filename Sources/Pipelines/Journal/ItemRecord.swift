@@ -24,6 +24,8 @@ struct ItemRecord: Codable, Sendable, FetchableRecord, PersistableRecord {
   /// SHA-256 of the input's bytes, and its size and time when they were read.
   var inputDigest: String?
   var inputStamp: Stamp?
+  /// The other pictures that were brought, by name; `nil` where there are none.
+  var others: [String: Other]?
   var result: Result?
   var timing: ItemTiming?
   /// Attempts that were begun, in all runs.
@@ -31,6 +33,24 @@ struct ItemRecord: Codable, Sendable, FetchableRecord, PersistableRecord {
   /// When the last attempt began, in seconds since 1970.
   var started: Double?
   var error: String?
+
+  struct Other: Codable, Sendable, Hashable {
+    var path: String
+    /// Size and time when it was read, and SHA-256 of what was read then.
+    var stamp: Stamp?
+    var digest = ""
+  }
+
+  /// Notes what the files are like before they are read.
+  mutating func begin(_ item: JobItem) {
+    inputStamp = Stamp(of: item.input)
+    others = item.others.isEmpty ? nil : item.others.mapValues { Other(path: $0, stamp: Stamp(of: $0)) }
+  }
+
+  /// Notes what was read of the other pictures.
+  mutating func note(_ digests: [String: [UInt8]]) {
+    for (name, digest) in digests { others?[name]?.digest = hex(digest) }
+  }
 
   struct Result: Codable, Sendable, Hashable {
     var digest: String

@@ -83,6 +83,9 @@ public final class Journal: Sendable {
         table.column("error", .text)
       }
     }
+    migrator.registerMigration("others") { database in
+      try database.alter(table: ItemRecord.databaseTableName) { $0.add(column: "others", .text) }
+    }
     return migrator
   }
 

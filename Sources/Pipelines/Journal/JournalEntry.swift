@@ -6,6 +6,8 @@ public struct JournalEntry: Sendable, Codable {
   /// planned, running (cut off), done or failed.
   public let state: String
   public let inputDigest: String?
+  /// Digests of the other pictures that were brought, by name.
+  public let otherDigests: [String: String]?
   public let adapter: String
   public let core: String
   public let numerics: String
@@ -29,6 +31,7 @@ extension Journal {
       entries.append(
         JournalEntry(
           output: record.output, input: record.input, state: record.state.rawValue, inputDigest: record.inputDigest,
+          otherDigests: record.others?.mapValues(\.digest),
           adapter: making.adapter, core: making.core, numerics: making.numerics, parameters: making.parameters,
           seed: making.seed, steps: making.steps, outputDigest: record.result?.digest, timing: record.timing,
           attempts: record.attempts, error: record.error))

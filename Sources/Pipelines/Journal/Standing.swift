@@ -40,6 +40,14 @@ enum Standing: Sendable, Equatable {
       self = .other("Its input \(item.input) has changed since.")
       return
     }
+    for (name, path) in item.others.sorted(by: { $0.key < $1.key }) {
+      let known = record.others?[name]
+      guard let stamp = Stamp(of: path), known?.path != path || stamp != known?.stamp else { continue }
+      guard let digest = known?.digest, Self.digest(path) == digest else {
+        self = .other("Its \(name) \(path) has changed since.")
+        return
+      }
+    }
     self = .done
   }
 

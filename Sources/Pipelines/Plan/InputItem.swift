@@ -9,6 +9,8 @@ public struct InputItem: Sendable, Hashable {
   /// Where its result goes, instead of the name template; relative to the folder for results.
   public var out: String?
   public var choices = ItemChoices()
+  /// Files of the other pictures that the adapter takes, by the names in its manifest.
+  public var others: [String: String] = [:]
   /// Whether it was come upon in a folder or by a pattern, and not named.
   var isFound = false
   /// Where it is said, as `FILE:LINE`, for a picture with choices of its own.
@@ -29,7 +31,8 @@ public struct ItemChoices: Sendable, Hashable {
 }
 
 extension InputItem {
-  /// Lines of NDJSON: `{"path": …, "out": …, "seed": …, "steps": …, "parameters": {…}}`, all but `path` optional.
+  /// Lines of NDJSON: `{"path": …, "out": …, "inputs": {…}, "seed": …, "steps": …, "parameters": {…}}`, all but `path`
+  /// optional.
   ///
   /// - Throws: `ConversionError` that names the line: no JSON object, a key that is unknown, a value of the wrong type.
   public static func parse(ndjson data: Data, source: String) throws(ConversionError) -> [InputItem] {
@@ -44,7 +47,7 @@ extension InputItem {
       } catch {
         throw ConversionError(
           .itemsFile, at: place, "The line is not understood: \(Self.reason(error)).",
-          remedy: "Write {\"path\": \"a.png\"} with out, seed, steps and parameters as you need them.")
+          remedy: "Write {\"path\": \"a.png\"} with out, inputs, seed, steps and parameters as you need them.")
       }
       try item.checkPaths(at: place)
       item.place = place
@@ -54,7 +57,8 @@ extension InputItem {
   }
 
   private func checkPaths(at place: String) throws(ConversionError) {
-    for (key, text) in [("path", path), ("out", out ?? "")] where text.utf8.contains(0) {
+    let others = others.sorted { $0.key < $1.key }.map { ("inputs.\($0.key)", $0.value) }
+    for (key, text) in [("path", path), ("out", out ?? "")] + others where text.utf8.contains(0) {
       throw ConversionError(
         .itemsFile, at: place, "\(key) holds a NUL, at which every file name ends.", remedy: "Leave it out.")
     }
@@ -87,7 +91,7 @@ extension InputItem {
   private struct Line: Decodable {
     let item: InputItem
 
-    private enum Key: String, CodingKey, CaseIterable { case path, out, seed, steps, parameters }
+    private enum Key: String, CodingKey, CaseIterable { case path, out, inputs, seed, steps, parameters }
     private struct AnyKey: CodingKey {
       let stringValue: String
       var intValue: Int? { nil }
@@ -113,6 +117,7 @@ extension InputItem {
       guard let path: String = try value(.path, "text") else { throw Complaint(text: "path is missing") }
       var item = InputItem(path: path)
       item.out = try value(.out, "text")
+      item.others = try value(.inputs, "object of names and files") ?? [:]
       item.choices.seed = try value(.seed, "whole number from 0 to 18446744073709551615")
       item.choices.steps = try value(.steps, "whole number")
       item.choices.parameters =

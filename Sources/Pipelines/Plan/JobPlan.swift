@@ -7,11 +7,16 @@ public struct JobItem: Sendable, Hashable {
   public let input: String
   public let output: String
   public var choices = ItemChoices()
+  /// Files of the other pictures that are brought, by the names in the adapter's manifest.
+  public var others: [String: String] = [:]
   /// Where the choices are said, as `FILE:LINE`.
   var place: String?
 
-  init(input: String, output: String, choices: ItemChoices = ItemChoices(), place: String? = nil) {
-    (self.input, self.output, self.choices, self.place) = (input, output, choices, place)
+  init(
+    input: String, output: String, choices: ItemChoices = ItemChoices(), others: [String: String] = [:],
+    place: String? = nil
+  ) {
+    (self.input, self.output, self.choices, self.others, self.place) = (input, output, choices, others, place)
   }
 }
 
@@ -41,7 +46,7 @@ public struct JobPlan: Sendable, Hashable {
   /// - Throws: `ConversionError` for two inputs that would become one output, for an output that would replace an input,
   ///   and for an output whose name says no format that can be written.
   public init(_ inputs: [InputItem], into folder: String, naming: Naming = Naming()) throws(ConversionError) {
-    var names = Places(inputs.filter { $0.problem == nil }.map(\.path))
+    var names = Places(inputs.filter { $0.problem == nil }.flatMap { [$0.path] + $0.others.values.sorted() })
     var takenBy: [String: String] = [:]
     var items: [JobItem] = []
     items.reserveCapacity(inputs.count)
@@ -59,7 +64,9 @@ public struct JobPlan: Sendable, Hashable {
           remedy: "Choose another folder with --out.")
       }
       takenBy[output] = input.path
-      items.append(JobItem(input: input.path, output: output, choices: input.choices, place: input.place))
+      items.append(
+        JobItem(
+          input: input.path, output: output, choices: input.choices, others: input.others, place: input.place))
     }
     self.items = items
     unusable = inputs.compactMap { input in

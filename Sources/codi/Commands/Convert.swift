@@ -18,6 +18,7 @@ struct Convert: AsyncParsableCommand {
       knows them. Several processes, machines too, share one job: see --share.
       Examples:
         codi convert photos/ --adapter super-resolution --out big/
+        codi convert photo.png --adapter inpainting --input mask=mask.png --out filled/
         codi convert photos/ --pipeline restore-and-enlarge.yaml --out big/ --max-memory 1G
         find . -name '*.jpg' -print0 | codi convert - --adapter super-resolution --out big/ --name '{stem}-x4.{ext}'
         srun -n 8 codi convert photos/ --adapter super-resolution --out big/
@@ -29,8 +30,16 @@ struct Convert: AsyncParsableCommand {
       list from stdin, one name a line or NUL between names.
       """)
   var paths: [String] = []
-  @Option(help: "A file of NDJSON, or -: {\"path\", \"out\", \"seed\", \"steps\", \"parameters\"} for each picture.")
+  @Option(
+    help:
+      "A file of NDJSON, or -: {\"path\", \"out\", \"inputs\", \"seed\", \"steps\", \"parameters\"} for each picture.")
   var items: String?
+  @Option(
+    name: .customLong("input"),
+    help: """
+      NAME=FILE: another picture that the adapter takes, such as a mask; with {folder}, {stem} and {ext} of each picture.
+      """)
+  var otherInputs: [String] = []
   @Option(help: "NAME[@VERSION] of an installed adapter; again for a chain, each at work on the last one's result.")
   var adapter: [String] = []
   @Option(help: "A YAML file that says the chain instead: adapters with steps and parameters, seed, precision.")
@@ -79,7 +88,8 @@ struct Convert: AsyncParsableCommand {
     options.share = try share.map { text throws in try Share(text) } ?? Share.from(ProcessInfo.processInfo.environment)
     let template = try NameTemplate(name)
     let pictureFormat: PictureFormat? = try format.map { try choice($0, "--format") }
-    var inputs = try find()
+    let others = try OtherInputs(otherInputs)
+    var inputs = others.added(to: try find())
     let journals = journal.map { JournalFiles(main: $0) } ?? JournalFiles(folder: out)
     // Shares must all see the same list, and cannot read each other's journals.
     if options.share.count == 1 { inputs = try journals.withoutResults(inputs, in: out) }

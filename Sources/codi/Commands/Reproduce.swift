@@ -19,6 +19,8 @@ struct Reproduce: AsyncParsableCommand {
 
   @Argument(help: "A result of codi convert.") var file: String
   @Option(help: "The picture that it was made from.") var source: String?
+  @Option(name: .customLong("input"), help: "NAME=FILE: another picture that it was made from, such as a mask.")
+  var otherInputs: [String] = []
   @Option(help: "Keep what is made in this file.") var out: String?
   @OptionGroup var output: OutputOptions
 
@@ -37,10 +39,34 @@ struct Reproduce: AsyncParsableCommand {
         description: "\(source): \(file) was made from another file: this one is \(digest), that one "
           + "\(provenance.source). Name the very file; a copy that was saved again is another.")
     }
+    let others = try OtherInputs(otherInputs).added(to: [InputItem(path: source)])[0].others
+    try check(others, provenance)
     let work = FileManager.default.temporaryDirectory.appending(path: "codi-reproduce-\(UUID().uuidString)").path
     defer { try? FileManager.default.removeItem(atPath: work) }
-    let made = try await convert(source, chain, provenance, into: work)
+    let made = try await convert(source, others, chain, provenance, into: work)
     try compare(made, provenance)
+  }
+
+  /// Compares the pictures beside the source with what the file says of them.
+  private func check(_ others: [String: String], _ provenance: Provenance) throws {
+    let wanted = provenance.inputs ?? [:]
+    for (name, digest) in wanted.sorted(by: { $0.key < $1.key }) {
+      guard let path = others[name] else {
+        throw Exit.Failure(
+          exit: .usage,
+          description: "\(file): It was also made from a picture called \(name): name it with --input "
+            + "\(name)=FILE.")
+      }
+      let found = "sha256:" + (try SHA256.hex(ofFile: path))
+      guard found == digest else {
+        throw Exit.Failure(
+          exit: .refused,
+          description: "\(path): \(file) was made with another \(name): this one is \(found), that one \(digest).")
+      }
+    }
+    if let name = others.keys.sorted().first(where: { wanted[$0] == nil }) {
+      throw Exit.Failure(exit: .usage, description: "--input \(name): \(file) was made without such a picture.")
+    }
   }
 
   /// The very bundles that the file names.
@@ -75,17 +101,18 @@ struct Reproduce: AsyncParsableCommand {
     }
     output.emit(
       ["event": "provenance", "file": file, "provenance": provenance],
-      text: (["source \(provenance.source)"] + adapters + [
-        "seed \(provenance.seed), \(provenance.precision), regions of \(provenance.region) over \(provenance.overlap)",
-        "codi \(provenance.codi), \(provenance.numerics)",
-        "All adapters are installed; name the source with --source to make it again.",
-      ]).joined(separator: "\n"))
+      text: (["source \(provenance.source)"]
+        + (provenance.inputs ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" } + adapters + [
+          "seed \(provenance.seed), \(provenance.precision), regions of \(provenance.region) over \(provenance.overlap)",
+          "codi \(provenance.codi), \(provenance.numerics)",
+          "All adapters are installed; name the source with --source to make it again.",
+        ]).joined(separator: "\n"))
   }
 
   /// Converts the source as the file says, in the file's own format.
   /// - Returns: the file that was made.
   private func convert(
-    _ source: String, _ chain: InstalledChain, _ provenance: Provenance, into work: String
+    _ source: String, _ others: [String: String], _ chain: InstalledChain, _ provenance: Provenance, into work: String
   ) async throws -> String {
     let format = try probe(file).format
     guard let suffix = PictureFormat(rawValue: format) else {
@@ -100,6 +127,7 @@ struct Reproduce: AsyncParsableCommand {
     (options.seed, options.precision) = (seed, precision)
     (options.region, options.overlap) = (max(64, provenance.region), max(0, provenance.overlap))
     var item = InputItem(path: source)
+    item.others = others
     item.out = out ?? "\(work)/result.\(suffix.rawValue)"
     guard let path = item.out, PictureFormat(path: path) == suffix else {
       throw Exit.Failure(
