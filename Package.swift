@@ -2,7 +2,7 @@
 import PackageDescription
 
 /// Task plugins, one folder each below `Plugins/`. Listed by name: SwiftPM caches a manifest that scans folders.
-let tasks = ["SuperResolution"]
+let tasks = ["SuperResolution", "Inpainting", "DepthToImage", "SketchToImage"]
 
 let swift: [SwiftSetting] = [
   .swiftLanguageMode(.v6),

@@ -90,4 +90,38 @@ import Testing
     }
     #expect(error < 0.05, "\(error)")
   }
+
+  @Test("depth-to-image goes from its tiny recipe to a picture: trained on scenes, packed, installed, used")
+  func depth() throws {
+    let shop = try Workshop()
+    let folder = shop.folder
+    let task = Toy.root.appending(path: "Plugins/DepthToImage").path
+    try shop.codi("install", "toy/core").expect(0)
+    _ = try folder.make("task")
+    try FileManager.default.copyItem(atPath: "\(task)/manifest.yaml", toPath: folder("task/manifest.yaml"))
+    try shorten("Plugins/DepthToImage/tiny.yaml", samples: 320, to: folder("task/recipe.yaml"))
+    var text = try String(contentsOfFile: folder("task/recipe.yaml"), encoding: .utf8)
+    text = text.replacing("core: demo/tiny", with: "core: toy/core")
+    try Data(text.utf8).write(to: URL(filePath: folder("task/recipe.yaml")))
+
+    // Without depth there is nothing to learn from: told before the first step.
+    _ = try folder.make("wrong")
+    try FileManager.default.copyItem(atPath: "\(task)/manifest.yaml", toPath: folder("wrong/manifest.yaml"))
+    try Data(text.replacing("scenes: 1, dead-leaves: 0", with: "scenes: 1, dead-leaves: 1").utf8)
+      .write(to: URL(filePath: folder("wrong/recipe.yaml")))
+    let refused = try shop.codi("train", "adapter", "wrong/recipe.yaml", "--run", "wrong", "--quiet")
+    #expect(refused.code != 0 && refused.error.contains("depth of every pixel"), "\(refused.error)")
+    #expect(!FileManager.default.fileExists(atPath: folder("runs/wrong")))
+
+    try shop.codi("train", "adapter", "task/recipe.yaml", "--run", "depth", "--quiet").expect(0)
+    try shop.codi(
+      "pack", "depth", "--source", task, "--library", Toy.products.appending(path: "libDepthToImage.so").path,
+      "--license", Toy.root.appending(path: "LICENSE").path, "--out", "depth.codi"
+    ).expect(0)
+    try shop.codi("install", "./depth.codi").expect(0)
+    try Pictures.write(folder("depth.png"), 80, 48)
+    try shop.codi("convert", "depth.png", "--adapter", "tiny-depth-to-image", "--out", "out").expect(0)
+    let made = try readPicture(folder("out/depth.png"))
+    #expect(made.width == 32 && made.height == 32 && Set(made.pixels).count > 100)
+  }
 }

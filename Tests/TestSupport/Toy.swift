@@ -83,6 +83,53 @@ public enum Toy {
     }
   }
 
+  /// Packs `toy/TASK@1.0.0` for the core in `corePath`: another task of the repository.
+  /// - Parameter folder: the task's folder below `Plugins/`.
+  @discardableResult
+  public static func packTask(_ folder: String, core corePath: String, to path: String) throws -> Manifest {
+    let task = try TaskParts(folder)
+    let core = UNet(network, seed: 1)
+    try fill(core.parameters)
+    var configuration = ConditionEncoderConfiguration()
+    configuration.blend = .channel
+    configuration.conditionChannels = task.condition.channels
+    let encoder = ConditionEncoder(configuration, core: network, seed: 2)
+    try fill(encoder.parameters)
+    let entry = BundleEntry.library(folder, platform: InstalledBundle.platform)
+    let coreManifest = try BundleReader(path: corePath).manifest
+    let manifest = Manifest(
+      kind: .adapter, name: "toy/\(task.task)", version: SemanticVersion(1, 0, 0), task: task.task,
+      summary: task.summary, license: "CC0-1.0",
+      requires: .init(codi: .any, core: coreManifest.name, coreDigest: coreManifest.coreDigest),
+      condition: task.condition, geometry: task.geometry, encoder: try Options.encode(configuration),
+      parameters: task.parameters ?? [],
+      sampling: .init(steps: [1, 2, 4], defaultSteps: 2, predictor: "ddim", start: 1),
+      weights: .init(sha256: "", parameters: 0),
+      plugin: .init(abi: 1, toolchain: "swift", libraries: [InstalledBundle.platform: entry]),
+      training: .init(method: "none", samplesSeen: 0, data: data))
+    let library = products.appending(path: "lib\(folder).so").path
+    return try pack(manifest, encoder.parameters, to: path, more: [(entry, .file(path: library))]) {
+      try Proof.write(core: core, encoder: encoder, to: $0)
+    }
+  }
+
+  /// The same adapter, packed, unpacked and opened, with its plugin in this process.
+  public static func task(
+    _ name: String, _ values: [String: ParameterValue] = [:]
+  ) throws -> (adapter: Adapter, plugin: TaskPlugin) {
+    let folder = try TemporaryFolder()
+    try packCore(to: folder("core.codi"))
+    let manifest = try packTask(name, core: folder("core.codi"), to: folder("adapter.codi"))
+    let unpacked = try ["core", "adapter"].map {
+      try BundleReader(path: folder("\($0).codi")).extract(to: URL(filePath: folder($0)))
+    }
+    let library = try PluginLibrary(
+      path: products.appending(path: "lib\(name).so").path, abi: 1, task: manifest.task, halo: nil)
+    return (
+      try Adapter(unpacked[1], core: try Core(unpacked[0])), try TaskPlugin(library, parameters: values)
+    )
+  }
+
   /// A registry with both, at `folder/registry`.
   @discardableResult
   public static func publish(in folder: TemporaryFolder) throws -> BundleRegistry {
@@ -139,6 +186,20 @@ public enum Toy {
       (BundleEntry.card, .data(Data(card.utf8))), (BundleEntry.license, .data(Data("CC0\n".utf8))),
     ]
     return try BundleWriter.pack(manifest, files: files + more, to: path)
+  }
+}
+
+/// What a task's manifest in the repository says.
+private struct TaskParts: Codable {
+  var task: String, summary: String, license: String
+  var condition: Manifest.Condition
+  var geometry: Manifest.Geometry
+  var parameters: [Manifest.Parameter]?
+
+  init(_ folder: String) throws {
+    let url = Toy.root.appending(path: "Plugins/\(folder)/manifest.yaml")
+    let node = try YAML.parse(try Data(contentsOf: url), source: url.path)
+    self = try Options.decode(TaskParts.self, from: node, source: url.path)
   }
 }
 

@@ -1,0 +1,1 @@
+/* SwiftPM wants a public header; the one that counts is codi_plugin.h. */

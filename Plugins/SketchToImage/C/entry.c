@@ -1,0 +1,2 @@
+#include "codi_plugin.h"
+CODI_PLUGIN("sketch-to-image", "1.0.0", 0)
