@@ -100,7 +100,9 @@ let testTargets: [Target] = [
   .target(
     name: "TestSupport", dependencies: ["Tensor", "Networks", "Bundles", "Adapters", "Imaging", "Registry"],
     path: "Tests/TestSupport", swiftSettings: swift),
-  tests(of: "Pipelines", ["Tensor", "Networks", "Bundles", "Adapters", "Imaging", "Registry", "TestSupport"]),
+  tests(
+    of: "Pipelines",
+    ["Tensor", "Networks", "Bundles", "Adapters", "Imaging", "Registry", "Metrics", "TestSupport"]),
   .testTarget(
     name: "CommandTests",
     dependencies: ["codi", "codi-plugin-host", "Bundles", "Imaging", "Registry", "TestSupport", "AttackReport"],

@@ -7,6 +7,11 @@ public struct Interval: Sendable, Hashable, Codable {
   public let high: Double
   /// Number of values.
   public let n: Int
+
+  /// Every value times `factor`, which is positive.
+  public func scaled(by factor: Double) -> Interval {
+    Interval(mean: mean * factor, low: low * factor, high: high * factor, n: n)
+  }
 }
 
 /// Percentile bootstrap (Efron, Annals of Statistics 7(1), 1979): how far a mean over other pictures of the kind might lie.
@@ -26,12 +31,15 @@ public enum Bootstrap {
       return sum / Double(n)
     }
     means.sort()
-    func quantile(_ q: Double) -> Double {
-      let place = q * Double(resamples - 1)
-      let (i, fraction) = (Int(place), place - place.rounded(.down))
-      return means[i] + fraction * (means[min(i + 1, resamples - 1)] - means[i])
-    }
-    return Interval(mean: values.reduce(0, +) / Double(n), low: quantile(0.025), high: quantile(0.975), n: n)
+    return Interval(
+      mean: values.reduce(0, +) / Double(n), low: quantile(0.025, of: means), high: quantile(0.975, of: means), n: n)
+  }
+
+  /// Between the two nearest of rising values.
+  static func quantile(_ q: Double, of values: [Double]) -> Double {
+    let place = q * Double(values.count - 1)
+    let (i, fraction) = (Int(place), place - place.rounded(.down))
+    return values[i] + fraction * (values[min(i + 1, values.count - 1)] - values[i])
   }
 
   /// Mean of `aᵢ − bᵢ` with its 95 % interval: two methods on the same pictures, which are drawn in pairs. An interval

@@ -5,6 +5,8 @@ public struct MetricsError: Error, Sendable, Hashable, CustomStringConvertible {
     case missingWeights
     /// The pictures are too small for the metric.
     case tooSmall
+    /// Too few pictures for the metric.
+    case tooFew
     /// Two pictures, or two lists of values, that do not belong together.
     case mismatch
   }

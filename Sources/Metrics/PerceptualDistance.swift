@@ -3,36 +3,84 @@ internal import Foundation
 public import Imaging
 internal import Tensor
 
-/// `PD-SqueezeNet1.1`: how differently two pictures look to a classifier. 0 for equals; lower is nearer.
+/// How differently two pictures look to a classifier. 0 for equals; lower is nearer.
 ///
-/// The sum over LPIPS's seven taps (arXiv:1801.03924v2, Eq. 1, without its learned weights `w`) of the mean over places of
-/// the squared distance, summed over channels, between features of unit length. Inputs are scaled as in LPIPS's code,
-/// channels are red, green, blue. This is **not** LPIPS and its numbers are not comparable with LPIPS's. The weights are for
-/// measuring only. Call it on the compute thread.
+/// The sum over a network's taps of the mean over places of the squared distance between features of unit length, summed
+/// over channels with the weights `w` of learned heads (LPIPS, arXiv:1801.03924v2, Eq. 1), or without them. Inputs are scaled
+/// as in LPIPS's code, channels are red, green, blue. The weights are for measuring only. Call it on the compute thread.
+///
+/// `PD-SqueezeNet1.1`, from its own weights and without heads, is **not** LPIPS, and its numbers are not comparable with
+/// LPIPS's. The name LPIPS is for the original trunk with the original heads.
 public struct PerceptualDistance: Sendable {
-  public static let name = "PD-SqueezeNet1.1"
   public static let weightsFile = "squeezenet11_caffe_trunk.safetensors"
-  private let network: SqueezeNet
+  /// `PD-SqueezeNet1.1`, or `LPIPS-` and the trunk.
+  public let name: String
+  /// SHA-256 of the weights file; with heads, of that and theirs.
+  public let digests: [String]
+  private let trunk: any Trunk
+  /// For each tap, a weight for each channel.
+  private let heads: [[Float]]?
 
-  /// - Parameter folder: where `weightsFile` lies; `nil` is `weights/` below the environment's `CODI_TEST_DATA`.
+  /// `PD-SqueezeNet1.1`.
+  /// - Parameter folder: where ``weightsFile`` lies; `nil` is `weights/` below the environment's `CODI_TEST_DATA`.
   /// - Throws: `MetricsError` when it is not there, `BundleError` when it is not what it should be.
   public init(weightsIn folder: String? = nil) throws {
     guard let folder = folder ?? Self.dataFolder else {
       throw MetricsError(
-        .missingWeights, at: Self.name, "No folder with \(Self.weightsFile) was given and CODI_TEST_DATA is not set.",
+        .missingWeights, at: Self.plainName,
+        "No folder with \(Self.weightsFile) was given and CODI_TEST_DATA is not set.",
         remedy: "Pass the folder, or set CODI_TEST_DATA to the one that holds weights/.")
     }
     try self.init(weights: URL(fileURLWithPath: folder).appendingPathComponent(Self.weightsFile).path)
   }
 
+  /// `PD-SqueezeNet1.1`.
   /// - Parameter path: a safetensors file with SqueezeNet 1.1's convolutions, `conv1.weight` to `fire9.expand3x3.bias`.
   public init(weights path: String) throws {
+    let file = try Self.open(path, for: Self.plainName)
+    (name, trunk, heads) = (Self.plainName, try SqueezeNet(caffe: file), nil)
+    digests = [try SHA256.hex(ofFile: path)]
+  }
+
+  /// LPIPS v0.1.
+  /// - Parameters:
+  ///   - path: torchvision's AlexNet, VGG 16 or SqueezeNet 1.1 as a safetensors file, `features.0.weight` and so on; which
+  ///     of them it is, its tensors tell.
+  ///   - folder: where the heads lie, `lpips_v0.1_lin_alex.safetensors` for AlexNet, `…vgg…` and `…squeeze…` for the others,
+  ///     with the tensors `lin0.model.1.weight` and so on.
+  public init(lpips path: String, headsIn folder: String) throws {
+    let file = try Self.open(path, for: "LPIPS")
+    let (short, long): (String, String)
+    if file["features.3.squeeze.weight"] != nil {
+      (short, long, trunk) = ("squeeze", "SqueezeNet", try SqueezeNet(torchvision: file))
+    } else if file["features.28.weight"] != nil {
+      (short, long, trunk) = ("vgg", "VGG", try VGG(file))
+    } else {
+      (short, long, trunk) = ("alex", "AlexNet", try AlexNet(file))
+    }
+    name = "LPIPS-\(long)"
+    let lin = try Self.open("\(folder)/lpips_v0.1_lin_\(short).safetensors", for: name)
+    heads = try (0..<lin.names.count).map { tap in
+      let entry = try lin.entry("lin\(tap).model.1.weight")
+      guard entry.dtype == .f32 else {
+        throw BundleError(
+          .wrongShape, at: "\(lin.path): \(entry.name)", "The tensor is \(entry.dtype.rawValue), expected F32.",
+          remedy: "Convert it.")
+      }
+      return try entry.withBytes { try Tensor(copying: $0, shape: entry.shape, dtype: .f32) }.floats()
+    }
+    digests = [try SHA256.hex(ofFile: path), try SHA256.hex(ofFile: lin.path)]
+  }
+
+  private static let plainName = "PD-SqueezeNet1.1"
+
+  private static func open(_ path: String, for name: String) throws -> SafetensorsFile {
     guard FileManager.default.fileExists(atPath: path) else {
       throw MetricsError(
-        .missingWeights, at: Self.name, "There is no \(path).",
-        remedy: "Pass the folder that holds \(Self.weightsFile); without it leave this metric out.")
+        .missingWeights, at: name, "There is no \(path).",
+        remedy: "Name the file or the folder with these weights; without them leave this metric out.")
     }
-    network = try SqueezeNet(try SafetensorsFile(path: path))
+    return try SafetensorsFile(path: path)
   }
 
   private static var dataFolder: String? {
@@ -40,23 +88,33 @@ public struct PerceptualDistance: Sendable {
   }
 
   /// The distance of two pictures of one size.
-  /// - Throws: `MetricsError` when sizes differ or a side is below 25 pixels.
+  /// - Throws: `MetricsError` when sizes differ or a side is too small for the network.
   public func distance(_ a: Bitmap, _ b: Bitmap) throws -> Double { try taps(a, b).reduce(0, +) }
 
   /// What each tap adds to the distance, fine to coarse.
   package func taps(_ a: Bitmap, _ b: Bitmap) throws -> [Double] {
     guard a.width == b.width, a.height == b.height else {
       throw MetricsError(
-        .mismatch, at: Self.name, "Pictures of \(a.width) × \(a.height) and \(b.width) × \(b.height).",
+        .mismatch, at: name, "Pictures of \(a.width) × \(a.height) and \(b.width) × \(b.height).",
         remedy: "Compare pictures of one size.")
     }
-    guard min(a.width, a.height) >= SqueezeNet.smallest else {
+    let smallest = type(of: trunk).smallest
+    guard min(a.width, a.height) >= smallest else {
       throw MetricsError(
-        .tooSmall, at: Self.name,
-        "A picture of \(a.width) × \(a.height) is below \(SqueezeNet.smallest) × \(SqueezeNet.smallest).",
+        .tooSmall, at: name,
+        "A picture of \(a.width) × \(a.height) is below \(smallest) × \(smallest).",
         remedy: "Leave it out.")
     }
-    return zip(try network.taps(try Self.scaled(a)), try network.taps(try Self.scaled(b))).map(Self.difference)
+    let (first, second) = (try trunk.taps(try Self.scaled(a)), try trunk.taps(try Self.scaled(b)))
+    let widths = first.map { $0.shape[3] }
+    guard heads == nil || heads?.map(\.count) == widths else {
+      throw MetricsError(
+        .mismatch, at: name, "Heads for \(heads?.map(\.count) ?? []) channels do not fit taps of \(widths).",
+        remedy: "Use the heads that belong to these weights.")
+    }
+    return first.indices.map { tap in
+      Self.difference(first[tap], second[tap], heads?[tap] ?? [Float](repeating: 1, count: widths[tap]))
+    }
   }
 
   /// `[1, H, W, 3]`: −1...1, less LPIPS's shift, divided by its scale.
@@ -70,8 +128,8 @@ public struct PerceptualDistance: Sendable {
     return try Tensor(values, shape: [1, bitmap.height, bitmap.width, 3])
   }
 
-  /// Mean over places of `Σ_c (aᵢ/|a| − bᵢ/|b|)²`.
-  private static func difference(_ a: Tensor, _ b: Tensor) -> Double {
+  /// Mean over places of `Σ_c w_c (a_c/|a| − b_c/|b|)²`.
+  private static func difference(_ a: Tensor, _ b: Tensor, _ weights: [Float]) -> Double {
     let (c, places) = (a.shape[3], a.shape[1] * a.shape[2])
     return a.withBytes { aBytes in
       b.withBytes { bBytes in
@@ -83,7 +141,7 @@ public struct PerceptualDistance: Sendable {
           var square: Float = 0
           for i in range {
             let difference = x[i] * p - y[i] * q
-            square += difference * difference
+            square += difference * difference * weights[i - range.lowerBound]
           }
           sum += Double(square)
         }

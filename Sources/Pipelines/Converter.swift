@@ -1,6 +1,6 @@
 public import Adapters
 internal import Bundles
-internal import Diffusion
+public import Diffusion
 public import Imaging
 internal import Networks
 public import Registry
@@ -14,6 +14,8 @@ public struct Converter: Sendable {
     /// Network evaluations; `nil` takes the adapter's default.
     public var steps: Int?
     public var seed: UInt64 = 0
+    /// Instead of the adapter's own.
+    public var predictor: Predictor?
     public var precision = DType.preferred
     /// Largest side of a region in output pixels.
     public var region = 384
@@ -49,7 +51,9 @@ public struct Converter: Sendable {
       throw ConversionError(
         .options, at: reference, "\(steps) steps are not between 1 and 1000.", remedy: "Use --steps 4, for example.")
     }
-    sampler = try adapter.sampler(steps: steps)
+    var sampler = try adapter.sampler(steps: steps)
+    if let predictor = options.predictor { sampler.predictor = predictor }
+    self.sampler = sampler
     guard sampler.start == 1 || conditionChannels >= adapter.core.network.configuration.pictureChannels else {
       throw ConversionError(
         .unsupported, at: reference, "sampling.start is below 1, but the condition has no picture to start from.",

@@ -1,6 +1,7 @@
 import Bundles
 import Distillation
 import Foundation
+import Pipelines
 import Tensor
 
 /// What `codi train` says: a bar and sentences on stderr, with `--json` one object a line on stdout.
@@ -47,16 +48,20 @@ struct TrainingReport: Sendable {
       ]))
   }
 
-  /// The last line.
+  /// The last line, and the page of the run.
   /// - Throws: the exit code of a run that was stopped, so that `codi train … && codi pack …` ships no half of one.
   func finish(_ end: TrainingEnd) throws {
     bar.finish()
+    let page = folder.url.appending(path: "report.html").path
+    try TrainingPage(folder.url).write(to: page)
     switch end {
     case .finished:
-      output.report(["event": "finished", "run": folder.url.path], text: "finished: \(folder.url.path)")
+      output.report(
+        ["event": "finished", "run": folder.url.path, "report": page],
+        text: "finished: \(folder.url.path)\nlook at \(page)")
     case .stopped:
       output.report(
-        ["event": "stopped", "run": folder.url.path],
+        ["event": "stopped", "run": folder.url.path, "report": page],
         text: "stopped; the same command goes on: \(folder.url.path)")
       throw Exit.Code(Interruption.exit)
     }

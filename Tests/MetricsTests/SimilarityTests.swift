@@ -40,3 +40,26 @@ import Testing
     #expect(error?.code == .tooSmall)
   }
 }
+
+@Suite("Energy of fine detail") struct EnergyRatioTests {
+  @Test("half the contrast is a quarter of the energy; a smooth picture has none, and none to compare with")
+  func closedForm() {
+    let board = Bitmap(
+      width: 8, height: 6,
+      pixels: (0..<48).flatMap { i in [UInt8](repeating: (i + i / 8) % 2 == 0 ? 88 : 168, count: 3) })
+    let softer = Bitmap(width: 8, height: 6, pixels: board.pixels.map { $0 == 88 ? 108 : 148 })
+    let flat = Bitmap(width: 8, height: 6, red: 128, green: 128, blue: 128)
+    #expect(EnergyRatio.of(board, original: board) == 1)
+    #expect(abs((EnergyRatio.of(softer, original: board) ?? 0) - 0.25) < 1e-12)
+    #expect(EnergyRatio.of(flat, original: board) == 0)
+    #expect(EnergyRatio.of(board, original: flat) == nil)
+    #expect(EnergyRatio.of(noise(width: 1, height: 4), original: noise(width: 1, height: 4)) == nil)
+  }
+
+  @Test("bicubic enlargement loses fine detail")
+  func enlarged() throws {
+    let picture = noise(width: 64, height: 48)
+    let blurred = Resize.bicubic(Resize.bicubic(picture, width: 16, height: 12), width: 64, height: 48)
+    #expect(try #require(EnergyRatio.of(blurred, original: picture)) < 0.05)
+  }
+}

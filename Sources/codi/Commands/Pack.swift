@@ -80,7 +80,9 @@ struct Pack: AsyncParsableCommand {
   }()
 
   private func readMetrics(_ path: String) throws -> [Manifest.Metric] {
-    try readText(path).split(separator: "\n").map { line in
+    try readText(path).split(separator: "\n").compactMap { line in
+      // What belongs to no manifest: floors, differences, digests.
+      if line.contains("\"event\":") { return nil }
       do { return try JSONDecoder().decode(Manifest.Metric.self, from: Data(line.utf8)) } catch {
         throw Exit.Failure(
           exit: .badInput, description: "\(path): \(line) is no metric. Write the file with codi evaluate --json.")

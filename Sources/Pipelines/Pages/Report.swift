@@ -86,18 +86,9 @@ public struct Report: Sendable {
       + (hidden > 0 ? "; the first \(shown.count) are shown" : "")
     // Most errors name the file themselves.
     let errors = failures.map { $0.reason.hasPrefix($0.input) ? $0.reason : "\($0.input): \($0.reason)" }
-      .map { "<li>\(Self.escaped($0))</li>" }
-    return """
-      <!doctype html>
-      <html lang="en">
-      <head>
-      <meta charset="utf-8">
-      <meta name="viewport" content="width=device-width, initial-scale=1">
-      <title>\(Self.escaped(adapters))</title>
-      <style>\(Self.style(side: side))</style>
-      </head>
-      <body>
-      <h1>\(Self.escaped(adapters))</h1>
+      .map { "<li>\(Page.escaped($0))</li>" }
+    let body = """
+      <h1>\(Page.escaped(adapters))</h1>
       <p>\(summary). Drag the line, or press the arrow keys.</p>
       \(errors.isEmpty ? "" : "<h2>Failed</h2>\n<ul>\(errors.joined(separator: "\n"))</ul>")
       <main>
@@ -106,17 +97,15 @@ public struct Report: Sendable {
       <script>
       addEventListener('input', e => e.target.parentNode.style.setProperty('--at', e.target.value + '%'))
       </script>
-      </body>
-      </html>
-
       """
+    return Page.document(title: adapters, style: Self.style(side: side), body: body)
   }
 
   private static func figure(_ item: JobItem, _ timing: ItemTiming?, side: Int) throws(ImagingError) -> String {
     let (input, output) = (try readBitmap(item.input), try readBitmap(item.output))
     let cut = Cut(input, output, side: side)
     let (before, after) = (try uri(cut.before, side), try uri(cut.after, side))
-    let name = escaped(PathText.name(of: item.output))
+    let name = Page.escaped(PathText.name(of: item.output))
     let kind = output.width > input.width ? "bicubic" : "before"
     let parts = timing.map {
       "decode \(time($0.decode)), network \(time($0.network)), encode \(time($0.encode))"
@@ -141,11 +130,6 @@ public struct Report: Sendable {
 
   private static func time(_ seconds: Double) -> String {
     String(format: seconds < 10 ? "%.2f s" : "%.0f s", seconds)
-  }
-
-  private static func escaped(_ text: String) -> String {
-    text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
-      .replacing("\"", with: "&quot;")
   }
 
   private static func style(side: Int) -> String {
