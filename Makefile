@@ -63,7 +63,7 @@ attacks: setup
 	rm -f .build/attacks.tsv
 	CODI_ATTACKS=$(CURDIR)/.build/attacks.tsv CODI_PROOF_INSTALL=all \
 	  $(MAKE) test FILTER='"$(ATTACK_TESTS)|SharedLibraryTests|^BundlesTests"'
-	.ci/attacks .build/attacks.tsv Tests/Fuzz/executions.tsv > Documentation/Attacks.md
+	.ci/attacks .build/attacks.tsv Tests/Fuzz/Runs.md > Documentation/Attacks.md
 	@sed -n 1,20p Documentation/Attacks.md
 
 # The adapter, with the core it needs, in a store of its own below demo/.

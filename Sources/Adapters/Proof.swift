@@ -16,7 +16,7 @@ public enum Proof {
 
   /// Writes the vectors of a core, or of an adapter on it.
   public static func write(core: UNet, encoder: ConditionEncoder? = nil, to path: String) throws {
-    let side = max(core.configuration.granularity * 4, 16)
+    let side = side(core)
     let noise = NoiseStream(key: 2310_01407)
     let z = noise.normal(draw: 0, height: side, width: side, channels: core.configuration.pictureChannels)
     let level = core.configuration.schedule.level(at: time)
@@ -51,12 +51,31 @@ public enum Proof {
         remedy: "Ask the publisher to pack it again.")
     }
     let core = try Core(coreBundle ?? bundle)
+    // A stranger's input decides how long an install takes: no larger than what `write` makes.
+    let shape = try file.entry("input").shape
+    let longest = side(core.network)
+    guard shape.count == 4, shape[0] == 1, shape[3] == core.network.configuration.pictureChannels,
+      shape[1...2].allSatisfy({ (1...longest).contains($0) && $0 % core.network.configuration.granularity == 0 })
+    else {
+      throw BundleError(
+        .wrongShape, at: "\(path): input",
+        "It is \(shape), it should be [1, S, S, \(core.network.configuration.pictureChannels)] with S up to \(longest) in steps of \(core.network.configuration.granularity).",
+        remedy: "Ask the publisher to pack it again.")
+    }
     let z = try tensor("input", file)
     let level = core.network.configuration.schedule.level(at: time)
     let own = try core.network(z, [level], precision: .f32)
     try compare(own, try tensor("core-output", file), tolerance, "core-output", path)
     guard coreBundle != nil else { return }
     let adapter = try Adapter(bundle, core: core)
+    let condition = try file.entry("condition").shape
+    let channels = adapter.encoder.configuration.conditionChannels
+    guard condition == [1, shape[1], shape[2], channels] else {
+      throw BundleError(
+        .wrongShape, at: "\(path): condition",
+        "It is \(condition), it should be [1, \(shape[1]), \(shape[2]), \(channels)].",
+        remedy: "Ask the publisher to pack it again.")
+    }
     let adapted = try adapter.denoiser(precision: .f32)(z, try tensor("condition", file), [level])
     try compare(adapted, try tensor("adapted-output", file), tolerance, "adapted-output", path)
     let size = own.floats().map(abs).max() ?? 0
@@ -66,6 +85,9 @@ public enum Proof {
         remedy: "Ask the publisher; nothing was installed.")
     }
   }
+
+  /// Height and width of the input.
+  private static func side(_ core: UNet) -> Int { max(core.configuration.granularity * 4, 16) }
 
   private static func tensor(_ name: String, _ file: SafetensorsFile) throws(BundleError) -> Tensor {
     try Weights.tensor(name, shape: try file.entry(name).shape, in: file)

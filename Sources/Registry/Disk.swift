@@ -11,14 +11,25 @@ enum Disk {
   }
 
   static func read(_ path: String, atMost limit: Int = 4 << 20) throws(RegistryError) -> Data {
-    guard let file = FileHandle(forReadingAtPath: path) else { throw error("cannot be opened", path) }
-    defer { try? file.close() }
+    let file = FileHandle(fileDescriptor: try openFile(path), closeOnDealloc: true)
     guard let data = try? file.read(upToCount: limit + 1) ?? Data() else { throw error("cannot be read", path) }
     guard data.count <= limit else {
       throw RegistryError(
         .corrupt, at: path, "The file is longer than the \(limit) bytes that are read.", remedy: "Restore it.")
     }
     return data
+  }
+
+  /// Opens a regular file for reading: a pipe in a stranger's registry would be waited for without end.
+  private static func openFile(_ path: String) throws(RegistryError) -> Int32 {
+    let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard file >= 0 else { throw error("cannot be opened", path) }
+    var status = stat()
+    guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+      close(file)
+      throw RegistryError(.inputOutput, at: path, "This is not a regular file.", remedy: "Restore it.")
+    }
+    return file
   }
 
   /// Writes the file complete or not at all.
@@ -44,8 +55,7 @@ enum Disk {
   /// Copies a file of at most `limit` bytes, syncs the copy, and returns the SHA-256 of what was copied in hexadecimal
   /// digits.
   static func copy(_ source: String, to target: String, atMost limit: Int = .max) throws(RegistryError) -> String {
-    let from = open(source, O_RDONLY | O_CLOEXEC)
-    guard from >= 0 else { throw error("cannot be opened", source) }
+    let from = try openFile(source)
     defer { close(from) }
     let to = FileSystem.create(target)
     guard to >= 0 else { throw error("cannot be written", target) }

@@ -11,7 +11,7 @@ struct OutputOptions: ParsableArguments {
     if json {
       printLine(OutputOptions.line(fields))
     } else if !quiet {
-      printLine(text)
+      printLine(text.printableLines)
     }
   }
 
@@ -26,7 +26,7 @@ struct OutputOptions: ParsableArguments {
 
   /// A sentence for people, on stderr.
   func say(_ text: String) {
-    if !quiet { StandardStreams.say(text + "\n") }
+    if !quiet { StandardStreams.say(text.printableLines + "\n") }
   }
 
   /// Writes whole lines at once, so that a reader sees each as it happens.

@@ -17,6 +17,11 @@ extension String {
     return text
   }
 
+  /// The same for a text of several lines, whose ends stay; what a stranger wrote may not bring ends of its own.
+  var printableLines: String {
+    split(separator: "\n", omittingEmptySubsequences: false).map { String($0).printable() }.joined(separator: "\n")
+  }
+
   private static func isHidden(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar.properties.generalCategory {
     case .control, .lineSeparator, .paragraphSeparator: true

@@ -18,7 +18,7 @@ struct NetworkOptions: ParsableArguments {
     network.isStopped = { Interruption.isRequested }
     if !quiet {
       let bar = ProgressBar()
-      network.note = { bar.interrupt(with: "codi: \($0)") }
+      network.note = { bar.interrupt(with: "codi: \($0)".printable()) }
       network.progress = { digest, bytes, all in
         // What takes a moment only needs no bar.
         guard all > 8 << 20 else { return }

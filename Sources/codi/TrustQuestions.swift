@@ -15,6 +15,6 @@ extension TrustDialogue {
   }
 
   private static func tell(_ text: String, end: String = "\n") {
-    StandardStreams.say(text + end)
+    StandardStreams.say(text.printable() + end)
   }
 }

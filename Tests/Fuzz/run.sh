@@ -3,8 +3,9 @@
 #
 #   Tests/Fuzz/run.sh SECONDS [TARGET...]
 #
-# SECONDS are processor seconds for each target, so that a busy machine gives the same result later. Builds the readers
-# with coverage, AddressSanitizer and the standard library's checks of pointers in a folder of its own, below .build.
+# SECONDS are processor seconds for each target, so that a busy machine gives the same result later; beside other work
+# start it with nice. Builds the readers with coverage, AddressSanitizer and the standard library's checks of pointers in
+# a folder of its own, below .build.
 # Inputs that reach more go to Corpora, as few as do; what breaks something goes to Findings; Runs.md gets a line.
 # Ends with 1 when there was a finding.
 set -eu
@@ -18,8 +19,10 @@ export SWIFT_BACKTRACE=enable=no OMP_WAIT_POLICY=passive ASAN_OPTIONS=detect_lea
 # libFuzzer prints inputs as they are.
 export LC_ALL=C
 export CODI_FUZZ=build
-swift build -c release --scratch-path .build/fuzz --product codi-fuzz --sanitize=address --sanitize=fuzzer \
-  -Xswiftc -assert-config -Xswiftc Debug
+# The compiler takes the last -sanitize only, hence both in one: else nothing of Swift counts its edges. SwiftPM writes
+# the two in the order of a hash table: unless that is the same every time, everything is built anew.
+SWIFT_DETERMINISTIC_HASHING=1 swift build -c release --scratch-path .build/fuzz --product codi-fuzz --sanitize=address --sanitize=fuzzer \
+  -Xswiftc -sanitize=address,fuzzer -Xswiftc -assert-config -Xswiftc Debug
 program=$PWD/.build/fuzz/release/codi-fuzz
 commit=$(git describe --always --dirty 2>/dev/null || echo unknown)
 status=0
@@ -32,15 +35,19 @@ for target; do
   mkdir -p "$work/seeds" "$work/new" "$work/least" "$corpus" "$findings"
   CODI_FUZZ_SEEDS=$work/seeds "$program"
   before=$(find "$findings" -type f | wc -l)
-  # Slices of wall time until the processor time is reached, or something is found.
+  # Slices of wall time (the timeout is wall time too, hence long) until the processor time is reached, or something is found.
   used=0
   runs=0
   while [ "$used" -lt "$seconds" ] && [ "$(find "$findings" -type f | wc -l)" -eq "$before" ]; do
     slice=$((seconds - used))
-    ( nice -n 19 "$program" -max_total_time="$slice" -max_len=8192 -timeout=60 -report_slow_units=60 -rss_limit_mb=4096 -reload=0 \
+    ( "$program" -max_total_time="$slice" -max_len=8192 -timeout=600 -report_slow_units=600 -rss_limit_mb=4096 -reload=0 \
         -dict="$here/Dictionaries/$target.dict" -print_final_stats=1 -artifact_prefix="$findings/" \
         "$work/new" "$corpus" "$work/seeds" >"$work/log" 2>&1 </dev/null || true
       times >"$work/times" )
+    if grep -q 'no interesting inputs' "$work/log"; then
+      echo "$target: the readers were built without counting edges; nothing was looked for" >&2
+      exit 70
+    fi
     took=$(sed -n 2p "$work/times" | tr 'ms' '  ' | awk '{ print int($1 * 60 + $2 + $3 * 60 + $4) }')
     [ "$took" -gt 0 ] || took=1
     used=$((used + took))

@@ -1,13 +1,14 @@
 #!/bin/sh
-# Downloads one large blob from Debian's docker-registry on this machine, in turns with curl and with codi (which
-# verifies the digest meanwhile), and prints both throughputs. Needs docker-registry, curl, a built program, and about
-# three times SIZE of free space.
+# Downloads one large blob from Debian's docker-registry on this machine, in turns with curl and with codi, which
+# verifies the digest. Prints both throughputs (of codi from its start until the last byte was there), how much longer
+# verifying took after that, and the median ratio. Needs docker-registry, curl, a built program, and about three times
+# SIZE of free space; what it prints means something on an idle machine only.
 #
 #   Tests/Peers/registry_download.sh [PROGRAM] [MEBIBYTES] [ROUNDS]
 set -eu
 program=${1:-.build/release/codi}
 mebibytes=${2:-512}
-rounds=${3:-5}
+rounds=${3:-9}
 port=${PORT:-5917}
 work=$(mktemp -d)
 registry=
@@ -23,25 +24,32 @@ docker-registry serve "$work/config.yml" >"$work/log" 2>&1 &
 registry=$!
 until curl -sf "http://127.0.0.1:$port/v2/" >/dev/null; do sleep 0.1; kill -0 "$registry"; done
 
-head -c "$((mebibytes << 20))" /dev/urandom >"$work/blob"
 size=$((mebibytes << 20))
+head -c "$size" /dev/urandom >"$work/blob"
 digest=sha256:$(sha256sum "$work/blob" | cut -d' ' -f1)
 place=$(curl -sfi -X POST "http://127.0.0.1:$port/v2/demo/blob/blobs/uploads/" | tr -d '\r' | sed -n 's/^[Ll]ocation: //p')
 curl -sf -X PUT -H 'Content-Type: application/octet-stream' -T "$work/blob" "$place&digest=$digest" >/dev/null
 rm "$work/blob"
 
 now() { date +%s.%N; }
-printf 'round  curl MB/s  codi MB/s  ratio\n'
+printf 'round  curl MB/s  codi MB/s  ratio  then verified in\n'
 for round in $(seq "$rounds"); do
+  # What earlier rounds wrote is not to be written to the disk meanwhile.
+  sync
   a=$(now)
   curl -sf -o "$work/curl" "http://127.0.0.1:$port/v2/demo/blob/blobs/$digest"
   b=$(now)
   rm "$work/curl"
+  sync
   c=$(now)
-  CODI_HOME=$work/store OMP_WAIT_POLICY=passive "$program" registry fetch \
-    "oci://127.0.0.1:$port" demo/blob "$digest" "$size" "$work/codi"
+  said=$(CODI_HOME=$work/store OMP_WAIT_POLICY=passive "$program" registry fetch --json \
+    "oci://127.0.0.1:$port" demo/blob "$digest" "$size" "$work/codi")
   d=$(now)
   rm "$work/codi"
-  echo "$round $a $b $c $d $size" | awk '{ x = $6 / ($3 - $2) / 1e6; y = $6 / ($5 - $4) / 1e6;
-    printf "%5d  %9.0f  %9.0f  %.2f  (codi %.2f s longer)\n", $1, x, y, y / x, $5 - $4 - $3 + $2 }'
+  verify=$(echo "$said" | sed -n 's/.*"verify-seconds":\([0-9.e-]*\).*/\1/p')
+  echo "$round $a $b $c $d $size $verify" | awk '{ x = $6 / ($3 - $2) / 1e6; y = $6 / ($5 - $4 - $7) / 1e6;
+    printf "%5d  %9.0f  %9.0f  %5.2f  %.2f s\n", $1, x, y, y / x, $7 }' | tee -a "$work/rounds"
 done
+sort -n -k4 "$work/rounds" | awk '{ r[NR] = $4 }
+  END { printf "median ratio %.2f\n", NR % 2 ? r[(NR + 1) / 2] : (r[NR / 2] + r[NR / 2 + 1]) / 2 }'
+sort -n -k5 "$work/rounds" | awk '{ v[NR] = $5 } END { printf "median of verifying afterwards %.2f s\n", v[int((NR + 1) / 2)] }'

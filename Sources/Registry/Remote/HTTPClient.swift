@@ -75,6 +75,9 @@ final class HTTPClient: Sendable {
     guard let realm = Origin(request.url) else {
       throw error(request.url, "The registry names a token server that has no address.")
     }
+    guard origin.isThisMachine || !realm.isThisMachine else {
+      throw error(request.url, "The registry names a token server on this machine, which it has no business with.")
+    }
     try RegistryAddress.checkEncryption(realm, request.url, network.allowsPlain)
     let session = try session()
     defer { idle.withLock { $0.append(session) } }
@@ -113,7 +116,7 @@ final class HTTPClient: Sendable {
     guard let resolved, let target = Origin(resolved) else {
       throw error(url, "It redirects to \(location.debugDescription), which is no address.")
     }
-    guard source.scheme == "http" || target.scheme == "https", source.isLoopback || !target.isLoopback else {
+    guard source.scheme == "http" || target.scheme == "https", source.isThisMachine || !target.isThisMachine else {
       throw error(url, "It redirects to \(target), which a registry at \(source) has no business with.")
     }
     try RegistryAddress.checkEncryption(target, resolved, network.allowsPlain)

@@ -204,7 +204,9 @@ struct InstallTransaction {
         "It was made for the core \(name) with \(digest), which is not installed; "
           + (registry == nil
             ? "no registry was asked." : "the registry has \(there.isEmpty ? "none of that name" : there)."),
-        remedy: "Install that core, or a version of the adapter made for a core you have.")
+        remedy:
+          "Install that core from a registry that has it, `codi install \(name) --registry PLACE`, or a version of "
+          + "the adapter made for a core you have.")
     }
     // Two statements: what is staged must be known by the time that it is opened.
     let added = try add(core, from: registry, proof)
@@ -233,20 +235,24 @@ struct InstallTransaction {
     guard manifest.requires.codi.admits(store.program) else {
       throw RegistryError(
         .unsupported, at: bundle, "It needs codi \(manifest.requires.codi), this is codi \(store.program).",
-        remedy: "Update codi, or install another version of \(manifest.name).")
+        remedy: "Update codi, or \(another(manifest)).")
     }
     guard let plugin = manifest.plugin else { return }
     guard plugin.abi == PluginLibrary.abi else {
       throw RegistryError(
         .unsupported, at: bundle, "Its plugin has ABI \(plugin.abi), this program speaks \(PluginLibrary.abi).",
-        remedy: "Install another version of \(manifest.name), or update codi.")
+        remedy: "Update codi, or \(another(manifest)).")
     }
     let platform = InstalledBundle.platform
     guard plugin.libraries[platform] != nil else {
       throw RegistryError(
         .unsupported, at: bundle,
         "It has no plugin for \(platform), only for \(plugin.libraries.keys.sorted().joined(separator: ", ")).",
-        remedy: "Ask the publisher for one, or build it from the plugin's source.")
+        remedy: "Ask the publisher for one, or \(another(manifest)).")
     }
+  }
+
+  private func another(_ manifest: Manifest) -> String {
+    "install another version: `codi list --available` shows them, `codi install \(manifest.name)@VERSION` takes one"
   }
 }

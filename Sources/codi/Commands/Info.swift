@@ -24,7 +24,7 @@ struct Info: ParsableCommand {
           "from": manifest.training.from.map { "\($0)" }, "metrics": manifest.metrics,
         ]))
     } else {
-      output.printLine(try manifest.yaml().trimmingCharacters(in: .newlines))
+      output.printLine(try manifest.yaml().trimmingCharacters(in: .newlines).printableLines)
       // A comment, so that what is printed is still the manifest.
       if let from = manifest.training.from {
         output.printLine("# \(manifest.training.samplesInAll) samples in all, those of \(from) among them")

@@ -20,7 +20,7 @@ struct List: ParsableCommand {
             "summary": artifact.summary, "license": artifact.license, "bytes": artifact.bundle.size,
           ],
           text: "\(artifact.name)@\(artifact.version)  \(artifact.kind.rawValue)  "
-            + "\(artifact.bundle.size / 1_000_000) MB  \(artifact.summary)")
+            + "\(artifact.bundle.size / 1_000_000) MB  \(artifact.summary.printable())")
       }
       return
     }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Registry
+import Synchronization
 
 struct RegistryCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -78,7 +79,7 @@ struct RegistryCommand: ParsableCommand {
       for finding in report.findings {
         output.emit(
           ["event": finding.kind.rawValue, "place": finding.place, "reason": finding.reason],
-          text: "\(finding.kind.rawValue)  \(finding.place): \(finding.reason)")
+          text: "\(finding.kind.rawValue)  \(finding.place): \(finding.reason)".printable(lines: true))
       }
       let faults = report.findings.filter { $0.kind == .fault }.count
       output.emit(
@@ -134,10 +135,22 @@ struct RegistryCommand: ParsableCommand {
     @Argument(help: "Bytes.") var size: Int
     @Argument(help: "The file; made anew.") var file: String
     @OptionGroup var network: NetworkOptions
+    @OptionGroup var output: OutputOptions
 
     func run() throws {
-      try Locations.registry(named: registry, network.network(quiet: true))
+      var network = try network.network(quiet: true)
+      let received = Mutex<ContinuousClock.Instant?>(nil)
+      network.progress = { _, bytes, all in if bytes == all { received.withLock { $0 = .now } } }
+      let start = ContinuousClock.now
+      try Locations.registry(named: registry, network)
         .fetch(Artifact.Blob(digest: digest, size: size), of: repository, to: file)
+      let (end, last) = (ContinuousClock.now, received.withLock { $0 } ?? .now)
+      output.emit(
+        [
+          "event": "fetched", "bytes": size, "receive-seconds": (last - start) / .seconds(1),
+          "verify-seconds": (end - last) / .seconds(1),
+        ],
+        text: "received in \(last - start), verified \(end - last) later")
     }
   }
 }

@@ -21,7 +21,7 @@ struct Search: ParsableCommand {
           "task": artifact.task, "summary": artifact.summary, "license": artifact.license,
           "bytes": artifact.bundle.size,
         ],
-        text: "\(artifact.name)@\(artifact.version)  \(artifact.kind.rawValue)  \(artifact.summary)")
+        text: "\(artifact.name)@\(artifact.version)  \(artifact.kind.rawValue)  \(artifact.summary)".printable())
     }
     if found.isEmpty {
       throw Exit.Failure(

@@ -196,6 +196,48 @@ import Testing
     AttackReport.record(.plugins, "\(name), in a constructor", outcome: "\(says); nothing got out")
   }
 
+  /// A constructor may do all that opening a library takes, and need never end. What it can keep for its calls is that.
+  @Test(
+    "keeps the tighter filter away in a constructor: it reads libraries, and still no other file",
+    .enabled(if: IsolationLevel.offered.landlock > 0, "this kernel has no Landlock"))
+  func firstStageKept() throws {
+    let folder = try TemporaryFolder()
+    let secret = folder.path + "/secret"
+    try Data([0, 0, 64, 65]).write(to: URL(filePath: secret))
+    let libc = try #require(
+      ["/lib/x86_64-linux-gnu/libc.so.6", "/lib/aarch64-linux-gnu/libc.so.6"].first {
+        FileManager.default.fileExists(atPath: $0)
+      })
+    let path = try Hostile.compile(
+      """
+      int s = open("\(secret)", O_RDONLY); output->data[1] = errno; output->data[0] = 0.5f;
+      if (s >= 0) read(s, output->data, 4);
+      output->data[2] = open("\(libc)", O_RDONLY) >= 0;
+      """,
+      globals: """
+        #include <linux/filter.h>
+        #include <linux/seccomp.h>
+        #include <stddef.h>
+        __attribute__((constructor)) static void keep(void) {
+          struct sock_filter pretend[] = { /* that both calls succeeded */
+              BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+              BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_seccomp, 1, 0),
+              BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 446 /* landlock_restrict_self */, 0, 1),
+              BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO),
+              BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+          struct sock_fprog filter = {5, pretend};
+          syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter);
+        }
+        """, folder: folder)
+    let plugin = try Hostile.open(path)
+    let bad = try Hostile.picture(attacked: true)
+    let values = try plugin.prepare([bad], region: bad.region, channels: 3).values
+    #expect(values[0] == 0.5 && values[1] == Float(EACCES), "\(values.prefix(3))")
+    #expect(values[2] == 1, "the filter was kept away, or this test shows nothing")
+    AttackReport.record(
+      .plugins, "keeps the tighter filter away, in a constructor", outcome: "reads libraries; no other file")
+  }
+
   @Test("lies about sizes: a size of nothing, of less than nothing, and one too large are refused")
   func liesAboutSizes() throws {
     let folder = try TemporaryFolder()

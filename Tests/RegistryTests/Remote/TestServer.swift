@@ -22,6 +22,8 @@ final class TestServer: Sendable {
     case endless(Data)
     /// These bytes, then nothing for that many seconds.
     case stall(Data, seconds: Double)
+    /// These bytes, ten of them every tenth of a second.
+    case trickle(Data)
 
     static func text(_ status: Int, _ text: String, _ headers: [String: String] = [:]) -> Reply {
       .answer(status, headers, Data(text.utf8))
@@ -35,15 +37,30 @@ final class TestServer: Sendable {
 
   /// What was asked for, in order.
   var requests: [Request] { log.withLock { $0 } }
-  var host: String { "127.0.0.1:\(port)" }
+  let host: String
   var url: String { "http://\(host)" }
 
-  init(_ handler: @escaping @Sendable (Request) -> Reply) throws {
+  /// An address of this machine that is none of its own names for itself, as a registry elsewhere has; nil without one.
+  static let elsewhere: String? = {
+    var first: UnsafeMutablePointer<ifaddrs>?
+    guard getifaddrs(&first) == 0 else { return nil }
+    defer { freeifaddrs(first) }
+    return sequence(first: first, next: { $0?.pointee.ifa_next }).prefix { $0 != nil }.lazy.compactMap { entry in
+      guard let address = entry?.pointee.ifa_addr, address.pointee.sa_family == sa_family_t(AF_INET) else { return nil }
+      var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+      let size = socklen_t(MemoryLayout<sockaddr_in>.size)
+      guard getnameinfo(address, size, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST) == 0 else { return nil }
+      return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }.first { !$0.hasPrefix("127.") }
+  }()
+
+  /// - Parameter address: of this machine.
+  init(at host: String = "127.0.0.1", _ handler: @escaping @Sendable (Request) -> Reply) throws {
     self.handler = handler
     listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = inet_addr("127.0.0.1")
+    address.sin_addr.s_addr = inet_addr(host)
     var length = socklen_t(MemoryLayout<sockaddr_in>.size)
     let listener = listener
     let status = withUnsafeMutableBytes(of: &address) { bytes -> Int32 in
@@ -53,6 +70,7 @@ final class TestServer: Sendable {
     }
     guard status == 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
     port = UInt16(bigEndian: address.sin_port)
+    self.host = "\(host):\(port)"
     // The threads know the server weakly, so that it can go while they wait.
     Thread { [weak self] in
       while true {
@@ -96,6 +114,13 @@ final class TestServer: Sendable {
       case .stall(let bytes, let seconds):
         _ = send(connection, bytes)
         Thread.sleep(forTimeInterval: seconds)
+        return
+      case .trickle(let bytes):
+        var rest = bytes[...]
+        while !rest.isEmpty, send(connection, Data(rest.prefix(10))) {
+          rest = rest.dropFirst(10)
+          Thread.sleep(forTimeInterval: 0.1)
+        }
         return
       }
     }

@@ -116,4 +116,22 @@ import Testing
       #expect(refusal { _ = try open(server.host).list("demo/blob") } != nil, "\(answer)")
     }
   }
+
+  @Test(
+    "a registry elsewhere can send nobody to a server on this machine, neither for a token nor by a redirect",
+    .enabled(if: TestServer.elsewhere != nil, "this machine has no address but its own"))
+  func ownMachine() throws {
+    let inner = try TestServer { _ in .text(200, #"{"token":"t"}"#) }
+    let place = inner.url + "/shutdown"
+    for (status, header) in [
+      (401, ["WWW-Authenticate": "Bearer realm=\"\(place)\",service=\"x\""]), (302, ["Location": place]),
+      (307, ["Location": "http://localhost:\(inner.port)/shutdown"]),
+    ] {
+      let server = try TestServer(at: #require(TestServer.elsewhere)) { _ in .text(status, "", header) }
+      var network = Network.testing
+      network.allowsPlain = true
+      #expect(refusal { _ = try BundleRegistry.open("oci://\(server.host)", network).list("demo/blob") } == .network)
+      #expect(server.requests.count == 1 && inner.requests.isEmpty)
+    }
+  }
 }
