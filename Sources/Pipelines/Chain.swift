@@ -1,7 +1,7 @@
 public import Adapters
 public import Bundles
 internal import Foundation
-internal import Imaging
+package import Imaging
 public import Registry
 internal import Synchronization
 internal import Tensor
@@ -83,7 +83,7 @@ public struct Chain: Sendable {
   }
 
   /// What a picture's result is made with: the job's options, changed by the picture's choices.
-  struct Settings: Hashable, Sendable {
+  package struct Settings: Hashable, Sendable {
     var seed: UInt64
     /// For each stage.
     var steps: [Int]
@@ -91,7 +91,7 @@ public struct Chain: Sendable {
   }
 
   /// - Throws: `ConversionError` for a parameter that no adapter has, or with a value out of its range.
-  func settings(_ choices: ItemChoices) throws(ConversionError) -> Settings {
+  package func settings(_ choices: ItemChoices) throws(ConversionError) -> Settings {
     let steps = choices.steps ?? options.steps
     var settings = Settings(
       seed: choices.seed ?? options.seed, steps: stages.map { steps ?? $0.defaultSteps }, values: stages.map(\.values))
@@ -196,25 +196,33 @@ public struct Chain: Sendable {
   }
 }
 
-extension [Converter] {
-  /// The picture after all stages.
+extension Chain {
+  /// A picture after all stages, and the seconds that they took without waiting for others.
   /// - Parameters:
   ///   - others: the pictures that adapters take beside it, by name.
   ///   - digest: SHA-256 of the source file. Later stages see that of it and their number, so that no two stages share
   ///     their noise.
   ///   - progress: share done, 0…1.
-  @Compute func convert(
-    _ picture: Picture, with others: [String: Picture] = [:], digest: [UInt8], progress: (Double) -> Void,
-    shouldStop: () -> Bool
-  ) throws -> Picture {
-    var picture = picture
-    for (number, converter) in enumerated() {
-      let own = number == 0 ? digest : SHA256.digest(of: Data(digest + [UInt8(truncatingIfNeeded: number)]))
-      picture = try converter.convert(
-        picture, with: converter.inputs.dropFirst().compactMap { others[$0.name] }, digest: own,
-        progress: { done, all in progress((Double(number) + Double(done) / Double(all)) / Double(count)) },
-        shouldStop: shouldStop)
+  package func convert(
+    _ picture: Picture, with others: [String: Picture] = [:], digest: [UInt8], _ settings: Settings,
+    in queue: NetworkQueue, progress: @escaping @Sendable (Double) -> Void,
+    shouldStop: @escaping @Sendable () -> Bool
+  ) async throws -> (picture: Picture, seconds: Double) {
+    var made = (picture: picture, seconds: 0.0)
+    let converters: [Converter]
+    if let known = kept.find(settings) {
+      converters = known
+    } else {
+      converters = try await Compute.run { () throws in try self.converters(settings) }
     }
-    return picture
+    for (number, converter) in converters.enumerated() {
+      let own = number == 0 ? digest : SHA256.digest(of: Data(digest + [UInt8(truncatingIfNeeded: number)]))
+      let next = try await queue.convert(
+        [made.picture] + converter.inputs.dropFirst().compactMap { others[$0.name] }, digest: own, converter, settings,
+        stage: number,
+        progress: { progress((Double(number) + $0) / Double(converters.count)) }, shouldStop: shouldStop)
+      made = (next.picture, made.seconds + next.seconds)
+    }
+    return made
   }
 }

@@ -31,12 +31,15 @@ public struct Converter: Sendable {
   public let plugin: TaskPlugin
   public let options: Options
   let denoiser: ConditionalDenoiser
-  private let sampler: Sampler
-  private let conditionChannels: Int
+  let sampler: Sampler
+  let conditionChannels: Int
 
   /// Rows of the condition that the plugin makes in one call: its own memory stays small, and what neighbouring calls
   /// share cheap.
   static let bandHeight = 128
+
+  /// The same for a result of this height: a task that needs the whole picture makes its condition in one call.
+  func bandHeight(of height: Int) -> Int { isWhole ? height : Self.bandHeight }
 
   /// - Throws: `ConversionError` when the adapter cannot run with these options.
   public init(_ adapter: Adapter, plugin: TaskPlugin, options: Options = Options()) throws {
@@ -158,8 +161,7 @@ public struct Converter: Sendable {
               progress(done, plan.count * sampler.steps)
               done += 1
             }, output: made.push)
-          // A task that needs the whole picture makes its condition in one call.
-          let bandHeight = isWhole ? size.height : Self.bandHeight
+          let bandHeight = bandHeight(of: size.height)
           for top in stride(from: 0, to: size.height, by: bandHeight) {
             let band = top..<min(size.height, top + bandHeight)
             try cascade.push(

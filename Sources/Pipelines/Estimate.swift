@@ -46,7 +46,9 @@ extension Job {
       for (stage, converter) in try chain.converters(agenda.settings[work.settings]).enumerated() {
         let cut = try converter.plan(width: size.width, height: size.height)
         size = try converter.outputSize(width: size.width, height: size.height)
-        loads[stage].add(cut, steps: converter.steps, outputPixels: size.width * size.height)
+        loads[stage].add(
+          cut, steps: converter.steps, outputPixels: size.width * size.height,
+          together: NetworkQueue.together(cut, region: converter.options.region))
       }
     }
     // Before the rehearsal, whose own memory would count.
@@ -55,7 +57,9 @@ extension Job {
       shapes.count == loads.count
     else { return estimate }
     for (stage, converter) in try chain.converters(first).enumerated() {
-      let (network, rest) = try converter.rehearse(width: shapes[stage].width, height: shapes[stage].height)
+      let pictures = options.jobs > 1 ? min(loads[stage].together, todo.count) : 1
+      let (network, rest) = try converter.rehearse(
+        width: shapes[stage].width, height: shapes[stage].height, pictures: pictures)
       estimate.seconds += network * Double(loads[stage].evaluatedPixels) + rest * Double(loads[stage].outputPixels)
       estimate.regions += loads[stage].regions
     }
@@ -67,29 +71,35 @@ extension Job {
 
   private struct Load {
     var regions = 0, evaluatedPixels = 0, outputPixels = 0
-    /// Pixels of the largest picture, and a region of it.
+    /// Pixels of the largest picture, a region of it, and how many such pictures share an evaluation.
     var largest = 0
     var shape: (width: Int, height: Int)?
+    var together = 1
 
-    mutating func add(_ cut: RegionPlan, steps: Int, outputPixels: Int) {
+    mutating func add(_ cut: RegionPlan, steps: Int, outputPixels: Int, together: Int) {
       regions += cut.count
       evaluatedPixels += cut.count * cut.regionWidth * cut.regionHeight * steps
       self.outputPixels += outputPixels
       guard cut.width * cut.height > largest else { return }
       largest = cut.width * cut.height
       shape = (cut.regionWidth, cut.regionHeight)
+      self.together = together
     }
   }
 }
 
 extension Converter {
-  /// Seconds of one network evaluation for each pixel of a region of this size, and seconds of everything else for each
-  /// pixel of a result.
-  @Compute func rehearse(width: Int, height: Int) throws -> (network: Double, rest: Double) {
+  /// Seconds of one network evaluation for each pixel of a region of this size, of which so many are in it, and seconds of
+  /// everything else for each pixel of a result.
+  @Compute func rehearse(width: Int, height: Int, pictures: Int) throws -> (network: Double, rest: Double) {
     let core = adapter.core.network.configuration
-    let z = NoiseStream(key: 1).normal(draw: 0, height: height, width: width, channels: core.pictureChannels)
-    let c = NoiseStream(key: 2).normal(
-      draw: 0, height: height, width: width, channels: adapter.encoder.configuration.conditionChannels)
+    func noise(_ key: UInt64, _ channels: Int) -> Tensor {
+      NoiseStream.normal(
+        (0..<pictures).map { NoiseStream(key: key).derived(UInt64($0)) }, draw: 0, height: height, width: width,
+        channels: channels)
+    }
+    let z = noise(1, core.pictureChannels)
+    let c = noise(2, conditionChannels)
     let level = core.schedule.level(at: 0.5)
     // The first run makes the kernels ready.
     let network = try mean { _ = try denoiser(z, c, [level], prepared: try denoiser.prepare(c)) }
@@ -110,7 +120,7 @@ extension Converter {
       let made = try plugin.finish(brought, result: result, region: result.region)
       _ = try encode(Picture(width: size.width, height: size.height, pixels: made.values), as: .png)
     }
-    return (network / Double(width * height), rest / Double(size.width * size.height))
+    return (network / Double(pictures * width * height), rest / Double(size.width * size.height))
   }
 
   /// Seconds of one run after a first: the mean of half a second's runs, two at least, so that a busy machine counts.

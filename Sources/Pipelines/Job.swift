@@ -1,6 +1,7 @@
 internal import Bundles
 internal import Foundation
 internal import Imaging
+internal import Networks
 internal import Registry
 internal import Synchronization
 internal import Tensor
@@ -12,6 +13,7 @@ public struct Job: Sendable {
   public let chain: Chain
   public let journal: Journal
   public let options: JobOptions
+  private let queue = NetworkQueue()
 
   public init(_ plan: JobPlan, _ chain: Chain, _ journal: Journal, options: JobOptions = JobOptions()) {
     self.plan = plan
@@ -47,10 +49,10 @@ public struct Job: Sendable {
     let pace = Mutex(Pace(items: agenda.todo.count, total: total))
     let elapsed: @Sendable () -> Double = { (ContinuousClock.now - start) / .seconds(1) }
 
-    let convert: @Sendable (Work) async -> Outcome = { work in
+    let convert: @Sendable (Work, Int) async -> Outcome = { work, pixels in
       let weight = weight(work)
       return await process(
-        work, settings: agenda.settings[work.settings],
+        work, pixels, settings: agenda.settings[work.settings],
         progress: { share in
           progress(
             pace.withLock {
@@ -60,16 +62,21 @@ public struct Job: Sendable {
         }, shouldStop: shouldStop)
     }
 
-    // So many pictures are in memory at a time; the tasks end with the group.
+    // What is in memory at a time has a bound; the tasks end with the group.
     await withTaskGroup(of: Outcome.self) { group in
       var waiting = agenda.todo.makeIterator()
       var isStopped = options.onError == .stop && !unusable.isEmpty
+      var room = Room(jobs: options.jobs, region: chain.options.region)
+      var next = waiting.next().map { ($0, resultPixels(of: $0)) }
       func add() {
-        guard !isStopped, !shouldStop(), let work = waiting.next() else { return }
-        group.addTask { await convert(work) }
+        while !isStopped, !shouldStop(), let (work, pixels) = next, room.take(pixels, isAlone: work.isSuspect) {
+          group.addTask { await convert(work, pixels) }
+          next = waiting.next().map { ($0, resultPixels(of: $0)) }
+        }
       }
-      for _ in 0..<max(1, options.jobs) { add() }
+      add()
       for await outcome in group {
+        room.give(outcome.pixels)
         let item = plan.items[outcome.work.number]
         for (attempt, reason) in outcome.retried.enumerated() {
           events(.retried(item, attempt: attempt + 1, reason: reason))
@@ -101,6 +108,23 @@ public struct Job: Sendable {
     return result
   }
 
+  /// Pixels of a result, judged by the header of its source; none where that cannot be read, which fails soon.
+  private func resultPixels(of work: Work) -> Int {
+    (try? probe(plan.items[work.number].input)).map { resultPixels(of: $0) } ?? 0
+  }
+
+  private func resultPixels(of header: PictureHeader) -> Int {
+    chain.stages.reduce(header.width * header.height) { pixels, stage in
+      // From a whole picture on, sizes are the core's own.
+      if stage.adapter.manifest.isWhole {
+        let side = stage.adapter.core.network.configuration.nativeSize
+        return side * side
+      }
+      let (made, isTooMuch) = pixels.multipliedReportingOverflow(by: stage.scale * stage.scale)
+      return isTooMuch ? .max : made
+    }
+  }
+
   private func weight(_ work: Work) -> Double { Pace.weight(bytes: Stamp(of: plan.items[work.number].input)?.size) }
 
   /// Removes what writers that were killed left in the folders for results.
@@ -121,6 +145,8 @@ extension Job {
       case abandoned
     }
     let work: Work
+    /// Of its result, as its header was read when it was begun.
+    let pixels: Int
     /// Why attempts before the last failed.
     var retried: [String] = []
     var end: End
@@ -128,12 +154,12 @@ extension Job {
 
   /// From file to file, again and again within the limit.
   private func process(
-    _ work: Work, settings: Chain.Settings, progress: @escaping @Sendable (Double) -> Void,
+    _ work: Work, _ pixels: Int, settings: Chain.Settings, progress: @escaping @Sendable (Double) -> Void,
     shouldStop: @escaping @Sendable () -> Bool
   ) async -> Outcome {
     let item = plan.items[work.number]
     var record = ItemRecord(output: plan.key(of: item), input: item.input, making: work.making, attempts: work.attempts)
-    var outcome = Outcome(work: work, end: .abandoned)
+    var outcome = Outcome(work: work, pixels: pixels, end: .abandoned)
     while true {
       do {
         if shouldStop() { throw CancellationError() }
@@ -181,6 +207,7 @@ extension Job {
 
     var timing = ItemTiming()
     record.begin(item)
+    try checkRows(item, settings)
     let made =
       try isLarge(item)
       ? await convertInRows(item, settings, &record, &timing, progress, shouldStop)
@@ -206,9 +233,7 @@ extension Job {
   /// Whether a picture is converted in rows; judged without the plugin and the compute thread, which are busy with another
   /// picture.
   private func isLarge(_ item: JobItem) throws -> Bool {
-    guard chain.canConvertInRows else { return false }
-    let header = try probe(item.input)
-    return header.width * header.height * chain.stages[0].scale * chain.stages[0].scale >= options.rowsFrom
+    try chain.canConvertInRows && resultPixels(of: try probe(item.input)) >= options.rowsFrom
   }
 
   /// Decodes, converts and encodes, each on a thread of its own, so that other pictures can be at the other steps.
@@ -217,7 +242,7 @@ extension Job {
     _ progress: @escaping @Sendable (Double) -> Void, _ shouldStop: @escaping @Sendable () -> Bool
   ) async throws -> Made {
     try checkChainResult(item)
-    let (source, digest, others) = try Self.timed(&timing.decode) {
+    let (source, digest, others) = try timed(&timing.decode) {
       func read(_ path: String) throws -> (picture: Picture, digest: [UInt8]) {
         // Decoding comes first: it refuses what is no regular file, such as a pipe that would never end.
         guard let picture = try readPicture(path, shouldStop: shouldStop) else { throw CancellationError() }
@@ -228,18 +253,11 @@ extension Job {
     }
     record.inputDigest = hex(digest)
     record.note(others.mapValues(\.digest))
-    let (picture, seconds) = try await Compute.run { () throws in
-      if shouldStop() { throw CancellationError() }
-      lane.enter(width: source.width, height: source.height)
-      var seconds = 0.0
-      let picture = try Self.timed(&seconds) {
-        try chain.converters(settings).convert(
-          source, with: others.mapValues(\.picture), digest: digest, progress: progress, shouldStop: shouldStop)
-      }
-      return (picture, seconds)
-    }
+    let (picture, seconds) = try await chain.convert(
+      source, with: others.mapValues(\.picture), digest: digest, settings, in: queue, progress: progress,
+      shouldStop: shouldStop)
     timing.network = seconds
-    return try Self.timed(&timing.encode) {
+    return try timed(&timing.encode) {
       guard let format = PictureFormat(path: item.output) else {
         throw ConversionError(.options, at: item.output, "The name says no format.", remedy: "End it in .png.")
       }
@@ -258,7 +276,7 @@ extension Job {
     _ item: JobItem, _ settings: Chain.Settings, _ record: inout ItemRecord, _ timing: inout ItemTiming,
     _ progress: @escaping @Sendable (Double) -> Void, _ shouldStop: @escaping @Sendable () -> Bool
   ) async throws -> Made {
-    let (digest, others) = try Self.timed(&timing.decode) {
+    let (digest, others) = try timed(&timing.decode) {
       (try Self.digest(of: item.input, shouldStop), try item.others.mapValues { try Self.digest(of: $0, shouldStop) })
     }
     record.inputDigest = hex(digest)
@@ -266,7 +284,7 @@ extension Job {
     let (made, seconds) = try await Compute.run { () throws in
       if shouldStop() { throw CancellationError() }
       var seconds = 0.0
-      let made = try Self.timed(&seconds) {
+      let made = try timed(&seconds) {
         guard let converter = try chain.converters(settings).first else {
           throw ConversionError(.options, at: "chain", "It has no adapter.", remedy: "Name one with --adapter.")
         }
@@ -281,7 +299,7 @@ extension Job {
       return (made, seconds)
     }
     timing.network = seconds
-    return try Self.timed(&timing.encode) {
+    return try timed(&timing.encode) {
       var hash = SHA256()
       try made.file.read { hash.update(Data($0)) }
       return Made(file: made.file, digest: hex(hash.digest()), width: made.width, height: made.height)
@@ -298,25 +316,4 @@ extension Job {
     }
     return hash.digest()
   }
-
-  private static func timed<R>(_ seconds: inout Double, _ body: () throws -> R) rethrows -> R {
-    let start = ContinuousClock.now
-    defer { seconds += (ContinuousClock.now - start) / .seconds(1) }
-    return try body()
-  }
 }
-
-/// The compute thread's memory of the last picture's size.
-@Compute private final class Lane {
-  private var size: (width: Int, height: Int)?
-
-  nonisolated init() {}
-
-  /// Blocks of the last size would only pile up beside those of the next.
-  func enter(width: Int, height: Int) {
-    if let size, size != (width, height) { trimMemoryPool() }
-    size = (width, height)
-  }
-}
-
-private let lane = Lane()

@@ -5,7 +5,8 @@ public struct JobOptions: Sendable, Hashable {
   /// What happens after a picture that failed.
   public enum OnError: String, Sendable, CaseIterable { case skip, stop }
 
-  /// Pictures under way at a time, at least 1: while one is in the network others are decoded and encoded.
+  /// Pictures under way at a time, at least 1: while one is in the network others are decoded and encoded. More where they
+  /// are small and several share the network (`Room`); with 1 they do not.
   public var jobs = 3
   /// Results of so many pixels and more are made row by row: decoding and encoding then no longer overlap with another
   /// picture's network, which matters little there, and memory no longer grows with the height.

@@ -51,6 +51,8 @@ struct MemoryModel: Sendable {
     var format: PictureFormat?
     /// Result, regions, steps, halo and cached features of each stage.
     var stages: [Stage]
+    /// Pictures like this that share an evaluation, and those that have the room of one job.
+    var together = 1, shared = 1
 
     struct Stage: Sendable {
       var output: (width: Int, height: Int)
@@ -68,18 +70,19 @@ struct MemoryModel: Sendable {
     fileprivate var floating: Int { bands * 4 }
   }
 
-  /// What the picture takes while it is in the network.
+  /// What the picture takes while it is in the network, with those that share it.
   func inNetwork(_ load: Load, inRows: Bool) -> Int {
     var worst = 0.0
     var size = load.input
     for stage in load.stages {
       var bytes = activations(stage)
-      bytes += Double(Self.windows(stage)) * Self.allowance + Double(stage.features)
+      bytes += Double(Self.windows(stage)) * Self.allowance
       // What goes in and what comes out, where it is there as a whole.
       if !inRows {
         bytes += Double(
           (load.pictures * size.width * size.height + stage.output.width * stage.output.height) * load.floating)
       }
+      bytes = bytes * Double(load.together) + Double(stage.features)
       worst = max(worst, bytes)
       size = stage.output
     }
@@ -93,19 +96,19 @@ struct MemoryModel: Sendable {
   }
 
   /// What the network keeps for the next picture while this one is encoded.
-  func kept(_ load: Load) -> Int { Int(load.stages.map(activations).max() ?? 0) }
+  func kept(_ load: Load) -> Int { load.together * Int(load.stages.map(activations).max() ?? 0) }
 
   private func activations(_ stage: Load.Stage) -> Double {
     perRegionPixel * Double(stage.cut.regionWidth * stage.cut.regionHeight)
   }
 
-  /// What the picture takes while it is decoded, waits for the network, or is encoded.
+  /// What the pictures in the room of one job take while they are decoded, wait for the network, or are encoded.
   func outside(_ load: Load) -> Int {
     let decoding =
       load.pictures * load.inputPixels
       * (load.floating + load.stored + (load.isDecodedInRows ? 0 : Self.decoder))
     let encoding = load.outputPixels * (load.floating + 2 * load.stored) + encoder(load)
-    return max(decoding, encoding)
+    return load.shared * max(decoding, encoding)
   }
 
   /// What a codec holds of a picture that it cannot work off row by row, bytes a pixel: the most of JPEG's coefficients,
@@ -121,7 +124,7 @@ struct MemoryModel: Sendable {
   }
 
   /// Rows of float32 RGB that the cascade and the plugin's side hold.
-  private static func windows(_ stage: Load.Stage) -> Int {
+  static func windows(_ stage: Load.Stage) -> Int {
     let (region, height) = (stage.cut.regionHeight, stage.cut.height)
     let strip = StepCascade.stripHeight
     let condition = min(height, region + Converter.bandHeight + region)

@@ -37,8 +37,8 @@ extension Job {
       options.region = region
       let loads = try loads(pictures, options)
       for (rowsFrom, keepsFeatures) in [(self.options.rowsFrom, true), (0, true), (0, false)] {
-        let needs = Self.needs(loads, model, rowsFrom: rowsFrom, keepsFeatures: keepsFeatures)
         for jobs in (1...atATime).reversed() {
+          let needs = needs(loads, model, jobs: jobs, region: region, rowsFrom: rowsFrom, keepsFeatures: keepsFeatures)
           let bytes = model.base + needs.bytes(jobs: jobs)
           if bytes < smallest?.bytes ?? .max { smallest = (bytes, needs.largest) }
           guard bytes <= limit else { continue }
@@ -67,7 +67,9 @@ extension Job {
     let model = try MemoryModel(measuring: try chain.converters(try chain.settings(ItemChoices())))
     let loads = try loads(pictures, chain.options)
     return model.base
-      + Self.needs(loads, model, rowsFrom: options.rowsFrom, keepsFeatures: true).bytes(jobs: atATime)
+      + needs(
+        loads, model, jobs: atATime, region: chain.options.region, rowsFrom: options.rowsFrom, keepsFeatures: true
+      ).bytes(jobs: atATime)
   }
 
   private var atATime: Int { max(1, min(options.jobs, plan.items.count)) }
@@ -115,20 +117,26 @@ extension Job {
     func bytes(jobs: Int) -> Int { jobs == 1 ? max(network, kept + outside) : network + (jobs - 1) * outside }
   }
 
-  private static func needs(
-    _ loads: [MemoryModel.Load], _ model: MemoryModel, rowsFrom: Int, keepsFeatures: Bool
+  private func needs(
+    _ loads: [MemoryModel.Load], _ model: MemoryModel, jobs: Int, region: Int, rowsFrom: Int, keepsFeatures: Bool
   ) -> Needs {
     var needs = Needs()
     for (number, load) in loads.enumerated() {
       let inRows = load.canBeInRows && load.outputPixels >= rowsFrom
       var shown = load
       if !keepsFeatures { for stage in shown.stages.indices { shown.stages[stage].features = 0 } }
+      if jobs > 1, !inRows {
+        let pictures = plan.items.count
+        shown.together = min(
+          pictures, shown.stages.map { NetworkQueue.together($0.cut, region: region) }.max() ?? 1)
+        shown.shared = min(pictures, Room.shared(shown.outputPixels, region: region))
+      }
       let network = model.inNetwork(shown, inRows: inRows)
-      let outside = inRows ? 0 : model.outside(load)
+      let outside = inRows ? 0 : model.outside(shown)
       if max(network, outside) > max(needs.network, needs.outside) { needs.largest = number }
       needs.network = max(needs.network, network)
       needs.outside = max(needs.outside, outside)
-      needs.kept = max(needs.kept, model.kept(load))
+      needs.kept = max(needs.kept, model.kept(shown))
     }
     return needs
   }

@@ -4,9 +4,9 @@ internal import Tensor
 
 /// The plugin's side of a conversion from top to bottom: conditions made from input rows as they are read, and results
 /// finished as soon as the network has made the rows that the plugin looks at.
-@Compute final class ResultRows {
+final class ResultRows {
   /// Rows that are finished in one call of the plugin, at least, and so many more as come at a time.
-  nonisolated static let callHeight = 128
+  static let callHeight = 128
 
   private let plugin: TaskPlugin
   private let (halo, scale): (Int, Int)
@@ -47,10 +47,13 @@ internal import Tensor
 
   /// Takes the next rows of the network's picture, `[1, rows, W, 3]` in −1…1 with W at least the output's width.
   func push(_ rows: Tensor) throws {
-    let kept = min(rows.shape[1], output.height - result.rows.upperBound)
-    if kept > 0 {
-      result.append(rows.topLeft(width: output.width, height: kept, scale: 0.5, offset: 0.5), width: output.width)
-    }
+    let kept = max(0, min(rows.shape[1], output.height - result.rows.upperBound))
+    try push(rows.topLeft(width: output.width, height: kept, scale: 0.5, offset: 0.5))
+  }
+
+  /// Takes the next rows of the network's picture, `[rows, output width, 3]` in 0…1.
+  func push(_ rows: [Float]) throws {
+    if !rows.isEmpty { result.append(rows, width: output.width) }
     let isComplete = result.rows.upperBound == output.height
     let end = isComplete ? output.height : result.rows.upperBound - halo
     // The plugin looks at rows above and below, so few calls cost less.
@@ -85,7 +88,7 @@ internal import Tensor
 
 extension Tensor {
   /// `scale · x + offset` of the top-left part of a picture `[1, H, W, C]` of float32, row after row.
-  fileprivate func topLeft(width: Int, height: Int, scale: Float, offset: Float) -> [Float] {
+  func topLeft(width: Int, height: Int, scale: Float, offset: Float) -> [Float] {
     let (own, count) = (shape[2] * shape[3], width * shape[3])
     return [Float](unsafeUninitializedCapacity: height * count) { to, initialised in
       withBytes { bytes in

@@ -14,6 +14,20 @@ import Testing
     #expect(property.set(value, in: nil) == packet, "the same bytes every time")
   }
 
+  @Test("is found in the file again, whatever the format and the packet's beginning", arguments: PictureFormat.allCases)
+  func inFiles(format: PictureFormat) throws {
+    let bare = "<x:xmpmeta xmlns:x=\"adobe:ns:meta/\"><rdf:RDF xmlns:rdf=\"r\"></rdf:RDF></x:xmpmeta>"
+    for packet in [nil, Array(bare.utf8), Array("<?xpacket begin=\"\" id=\"x\"?>\n\(bare)<?xpacket end=\"w\"?>".utf8)] {
+      var picture = Picture(Bitmap(width: 16, height: 16, red: 9, green: 99, blue: 199))
+      picture.metadata.xmp = property.set("here", in: packet)
+      try withFolder { folder in
+        try Imaging.write(picture, to: "\(folder)/a.\(format.rawValue)")
+        let found = try readPicture("\(folder)/a.\(format.rawValue)").metadata.xmp
+        #expect(found == picture.metadata.xmp)
+      }
+    }
+  }
+
   @Test("takes the place of an older value, and leaves everything else as it was")
   func replaces() throws {
     let other = """

@@ -2,16 +2,18 @@
 """Pictures per second and peak memory of codi convert against the same graph in PyTorch, at 1, 2 and 4 steps.
 
   CODI_HOME=demo/store python Tests/Peers/convert_speed.py [--codi .build/release/codi] [--adapter super-resolution]
-      [--side 48] [--pictures 64] [--steps 1 2 4] [--batches 1 2 4 8 16] [--threads N] [--seconds 10]
+      [--side 48] [--pictures 128] [--steps 1 2 4] [--batches 1 2 4 8 16] [--threads N] [--seconds 4] [--rounds 3]
 
 Both work on the same random crops of SIDE x SIDE, enlarged four times, with the installed weights. What is timed:
-codi convert, from decoding the first file to the last result on disk (the event `finished`); PyTorch, the network alone,
-in bf16 and channels_last under inference_mode, with the best of the batch sizes. Two rows for PyTorch:
+codi convert, from decoding the first file to the last result on disk (the event `finished`), the median of ROUNDS runs
+spread over the measuring; PyTorch, the network alone, in bf16 and channels_last under inference_mode, after a run to warm
+up, with the best of the batch sizes. Two rows for PyTorch:
   every step  the condition's encoder runs at each step, as the adapter's graph has it where it also sees the noisy picture
   once        it runs once for a picture; for an adapter that sees the noisy picture this is another graph of the same
               shape, whose first convolution sees the condition alone, and shows what caching could win
-Before timing, PyTorch's output is compared with float32 of itself; weights come from the store. Needs torch,
-safetensors and PyYAML; run it on an idle machine.
+PyTorch's output is compared with float32 of itself; weights come from the store. Needs torch, safetensors and PyYAML, and
+about six minutes of an idle machine with two cores: other work is measured too, and is warned of. Without PyTorch's rows,
+--batches with nothing behind it times codi alone.
 """
 import argparse
 import json
@@ -20,6 +22,8 @@ import os
 import pathlib
 import random
 import resource
+import shutil
+import statistics
 import struct
 import subprocess
 import sys
@@ -171,6 +175,7 @@ def codi(options, steps, work):
     environment = dict(os.environ)
     if options.threads:
         environment["OMP_NUM_THREADS"] = str(options.threads)
+    shutil.rmtree(f"{work}/out-{steps}", ignore_errors=True)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     events = [json.loads(line) for line in process.stdout]
     process.wait()
@@ -178,10 +183,11 @@ def codi(options, steps, work):
     return finished["converted"] / finished["seconds"], finished["bytes"] / 2**20
 
 
-def peer(options, steps, once, batch):
-    """In a process of its own, so that its peak memory is its own."""
-    command = [sys.executable, __file__, "--peer", json.dumps([steps, once, batch]), "--adapter", options.adapter,
-               "--side", str(options.side), "--seconds", str(options.seconds), "--threads", str(options.threads)]
+def peer(options, once, batch):
+    """All numbers of steps, in a process of its own, so that its peak memory is its own."""
+    command = [sys.executable, __file__, "--peer", json.dumps([once, batch]), "--adapter", options.adapter,
+               "--side", str(options.side), "--seconds", str(options.seconds), "--threads", str(options.threads),
+               "--steps", *map(str, options.steps)]
     made = subprocess.run(command, capture_output=True, text=True)
     if made.returncode:
         sys.exit(made.stderr)
@@ -190,7 +196,7 @@ def peer(options, steps, once, batch):
 
 @torch.inference_mode()
 def run_peer(options):
-    steps, once, batch = json.loads(options.peer)
+    once, batch = json.loads(options.peer)
     if options.threads:
         torch.set_num_threads(options.threads)
     (adapter, adapter_manifest), (core, core_manifest) = installed(os.environ["CODI_HOME"], options.adapter)
@@ -200,18 +206,33 @@ def run_peer(options):
     torch.manual_seed(1)
     condition, noise = torch.rand(batch, 3, side, side) * 2 - 1, torch.randn(batch, 3, side, side)
     graph = Graph(core, adapter, core_manifest, adapter_manifest, torch.bfloat16)
-    exact = Graph(core, adapter, core_manifest, adapter_manifest, torch.float32)
-    error = (graph.sample(condition[:1], noise[:1], steps, start, once)
-             - exact.sample(condition[:1], noise[:1], steps, start, once)).abs().mean().item()
-    del exact
-    graph.sample(condition, noise, steps, start, once)
-    runs, begin = 0, time.perf_counter()
-    while runs < 2 or time.perf_counter() - begin < options.seconds:
+    speeds = {}
+    for steps in options.steps:
         graph.sample(condition, noise, steps, start, once)
-        runs += 1
-    speed = runs * batch / (time.perf_counter() - begin)
-    print(json.dumps({"speed": speed, "error": error,
-                      "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+        runs, begin = 0, time.perf_counter()
+        while runs < 2 or time.perf_counter() - begin < options.seconds:
+            graph.sample(condition, noise, steps, start, once)
+            runs += 1
+        speeds[steps] = runs * batch / (time.perf_counter() - begin)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # before float32 takes more
+    exact = Graph(core, adapter, core_manifest, adapter_manifest, torch.float32)
+    error = (graph.sample(condition[:1], noise[:1], 1, start, once)
+             - exact.sample(condition[:1], noise[:1], 1, start, once)).abs().mean().item()
+    if not error < 0.05:
+        sys.exit(f"bf16 differs from float32 by {error} in the mean")
+    print(json.dumps({"speeds": speeds, "memory": memory}))
+
+
+def rival_rows(options):
+    """For each number of steps the best batch of both ways: (name, batch, pictures a second, MiB)."""
+    rows = {steps: [] for steps in options.steps}
+    for once in [False, True]:
+        tried = [(batch, peer(options, once, batch)) for batch in options.batches]
+        for steps in options.steps if tried else []:
+            batch, best = max(tried, key=lambda row: row[1]["speeds"][str(steps)])
+            rows[steps].append((f"PyTorch, {'once' if once else 'every step'}", batch, best["speeds"][str(steps)],
+                                best["memory"]))
+    return rows
 
 
 def main():
@@ -219,33 +240,41 @@ def main():
     parser.add_argument("--codi", default=".build/release/codi")
     parser.add_argument("--adapter", default="super-resolution")
     parser.add_argument("--side", type=int, default=48)
-    parser.add_argument("--pictures", type=int, default=64)
+    parser.add_argument("--pictures", type=int, default=128)
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 4])
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 4, 8, 16])
+    parser.add_argument("--batches", type=int, nargs="*", default=[1, 2, 4, 8, 16])
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peer", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if "CODI_HOME" not in os.environ:
         sys.exit("Set CODI_HOME to a store with the adapter, such as demo/store.")
     if options.peer:
         return run_peer(options)
-    print("steps  program               batch  pictures/s  peak MiB   codi is faster by")
+    if os.getloadavg()[0] > 0.3 * (os.cpu_count() or 1):
+        print(f"This machine is not idle (load {os.getloadavg()[0]:.1f}): these figures say little.", file=sys.stderr)
     with tempfile.TemporaryDirectory() as work:
         os.mkdir(f"{work}/in")
         for i in range(options.pictures):
             write_png(f"{work}/in/{i:04}.png", options.side, i)
-        for steps in options.steps:
-            rows = []
-            for once in [False, True]:
-                tried = [(peer(options, steps, once, batch), batch) for batch in options.batches]
-                best, batch = max(tried, key=lambda row: row[0]["speed"])
-                rows.append((f"PyTorch, {'once' if once else 'every step'}", batch, best["speed"], best["memory"]))
-            speed, memory = codi(options, steps, work)
-            print(f"{steps:5}  {'codi convert':20}  {'-':>5}  {speed:10.2f}  {memory:8.0f}")
-            for name, batch, other, used in rows:
-                print(f"{steps:5}  {name:20}  {batch:5}  {other:10.2f}  {used:8.0f}   {speed / other:.2f} times, "
-                      f"{memory / used:.2f} of the memory", flush=True)
+        own = {steps: [] for steps in options.steps}
+        def measure():
+            for steps in options.steps:
+                own[steps].append(codi(options, steps, work))
+        for _ in range((options.rounds + 1) // 2):
+            measure()
+        rows = rival_rows(options)
+        for _ in range(options.rounds // 2):
+            measure()
+    print("steps  program               batch  pictures/s  peak MiB   codi is faster by")
+    for steps in options.steps:
+        speed = statistics.median(speed for speed, _ in own[steps])
+        memory = max(memory for _, memory in own[steps])
+        print(f"{steps:5}  {'codi convert':20}  {'-':>5}  {speed:10.2f}  {memory:8.0f}")
+        for name, batch, other, used in rows[steps]:
+            print(f"{steps:5}  {name:20}  {batch:5}  {other:10.2f}  {used:8.0f}   {speed / other:.2f} times, "
+                  f"{memory / used:.2f} of the memory", flush=True)
 
 
 main()

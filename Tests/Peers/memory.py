@@ -2,7 +2,7 @@
 """Peak memory and time of codi convert for results of several sizes, in one step, with the installed adapter.
 
   Tests/Peers/memory.py [--codi .build/release/codi] [--adapter super-resolution] [--megapixels 0.25 4 64 256]
-                        [--max-memory 800M ...]
+                        [--max-memory none 800M ...]
 
 Sources are uncompressed TIFF files that the script writes, a sixteenth of the result's pixels each, square. Memory is the
 kernel's maximum resident set of the program, as it reports it itself and as the parent sees it; plugin processes are
@@ -52,7 +52,7 @@ def main():
     parser.add_argument("--codi", default=".build/release/codi")
     parser.add_argument("--adapter", default="super-resolution")
     parser.add_argument("--megapixels", type=float, nargs="+", default=[0.25, 4, 64, 256])
-    parser.add_argument("--max-memory", nargs="*", default=[])
+    parser.add_argument("--max-memory", nargs="+", default=["none"])
     parser.add_argument("--format", default="png")
     options = parser.parse_args()
     print("megapixels  limit       peak MiB (own, seen)  planned MiB  seconds  exit")
@@ -61,16 +61,16 @@ def main():
             side = max(1, round((megapixels * 1e6) ** 0.5 / 4))
             source = f"{work}/{side}.tif"
             write_tiff(source, side)
-            for limit in [None] + options.max_memory:
+            for limit in options.max_memory:
                 command = [options.codi, "convert", source, "--adapter", options.adapter, "--steps", "1", "--json",
                            "--format", options.format, "--out", f"{work}/out", "--existing", "overwrite"]
-                if limit:
+                if limit != "none":
                     command += ["--max-memory", limit]
                 dry = subprocess.run(command + ["--dry-run"], capture_output=True, text=True)
                 planned = [json.loads(line).get("bytes") for line in dry.stdout.splitlines() if '"estimate"' in line]
                 code, finished, seen, seconds = run(command)
                 own = finished.get("bytes", 0) / 2**20
-                print(f"{megapixels:10.2f}  {limit or '-':10s}  {own:9.0f} {seen:9.0f}   "
+                print(f"{megapixels:10.2f}  {limit:10s}  {own:9.0f} {seen:9.0f}   "
                       f"{(planned[0] if planned else 0) / 2**20:10.0f}  {seconds:7.1f}  {code}", flush=True)
                 subprocess.run(["rm", "-rf", f"{work}/out"])
             os.remove(source)

@@ -210,9 +210,14 @@ struct ConformanceBench {
   }
 
   private func writesProvenance(_ format: Format) async throws -> Bool {
-    let source = try sample(format)
-    guard let made = try await convert(source), let found = try Provenance.read(made) else { return false }
-    return found.source.hasPrefix("sha256:") && found.stages.map(\.digest) == ["sha256:toy"]
+    // A packet of the source is added to; where it has none the program begins one.
+    for (into, hasPacket) in [("out", true), ("bare", false)] {
+      let source = try sample(format) { if !hasPacket { $0.metadata = Picture.Metadata() } }
+      guard let made = try await convert(source, into: into), let found = try Provenance.read(made),
+        found.source.hasPrefix("sha256:"), found.stages.map(\.digest) == ["sha256:toy"]
+      else { return false }
+    }
+    return true
   }
 
   private func strips(_ format: Format) async throws -> Bool {

@@ -73,6 +73,23 @@ import Testing
     for other in ["seed/m.png", "steps/m.png"] { #expect(try bytes(other) != expected, "\(other)") }
   }
 
+  @Test("how many are under way changes no byte, whatever they share", arguments: [2, 8])
+  func underWay(jobs: Int) async throws {
+    for i in 0..<24 {
+      var picture = Pictures.make(.photo, width: 5 + i * 7 % 50, height: 4 + i * 5 % 30, seed: UInt32(i + 1))
+      if i % 4 == 0 { picture.alpha = (0..<picture.width * picture.height).map { Float($0 % 7) / 6 } }
+      if i % 5 == 0 { picture.bitDepth = .sixteen }
+      try Imaging.write(picture, to: folder("in/\(i).png"))
+    }
+    try Pictures.write(folder("in/wide.png"), 200, 8)
+    var options = JobOptions()
+    options.jobs = 1
+    #expect(try await run(into: "one", steps: 2, options: options).converted == 25)
+    options.jobs = jobs
+    #expect(try await run(into: "many", steps: 2, options: options).converted == 25)
+    for name in folder.names("one") { #expect(try bytes("many/\(name)") == bytes("one/\(name)"), "\(name)") }
+  }
+
   @Test("broken pictures are named and the rest go on")
   func broken() async throws {
     try Pictures.write(folder("in/a.png"), 8, 8)
@@ -104,6 +121,19 @@ import Testing
     #expect(folder.names("out") == ["a.png", "d.jpg", "g.webp"], "and nothing else is left there")
   }
 
+  @Test(
+    "a picture wider than this machine can hold rows of fails by name, and the others go on",
+    .enabled(if: ProcessInfo.processInfo.physicalMemory < 300 << 30, "this machine could hold them"))
+  func tooWide() async throws {
+    try Data(pngHeader(width: 9_999_999, height: 1)).write(to: URL(filePath: folder("in/a.png")))
+    try Pictures.write(folder("in/b.png"), 4, 4)
+    let result = try await run()
+    #expect(result.converted == 1 && result.failed == 1)
+    for case .failed(let item, _, let reason) in result.events {
+      #expect(reason.hasPrefix(item.input) && reason.contains("9999999 pixels wide"), "\(reason)")
+    }
+  }
+
   @Test("a pipe among the inputs is refused instead of waited for")
   func pipes() async throws {
     #expect(mkfifo(folder("in/a.png"), 0o600) == 0)
@@ -123,14 +153,14 @@ import Testing
 
   @Test("a stop leaves complete results only, and says how many")
   func stopped() async throws {
-    for i in 0..<20 { try Pictures.write(folder("in/\(i).png"), 8, 8) }
+    for i in 0..<100 { try Pictures.write(folder("in/\(i).png"), 8, 8) }
     let out = folder("out")
     let result = try await run(
       shouldStop: {
         (try? FileManager.default.contentsOfDirectory(atPath: out))?.contains { $0.hasSuffix(".png") } == true
       })
-    #expect(result.converted >= 1 && result.converted < 20 && result.failed == 0)
-    #expect(folder.names("out").count == result.converted && result.remaining == 20 - result.converted)
+    #expect(result.converted >= 1 && result.converted < 100 && result.failed == 0)
+    #expect(folder.names("out").count == result.converted && result.remaining == 100 - result.converted)
     guard case .finished(let last, _) = result.events.last else {
       Issue.record("the last event is \(String(describing: result.events.last))")
       return

@@ -17,13 +17,15 @@ struct Work: Sendable {
   let making: Int64
   /// Attempts in earlier runs.
   let attempts: Int
+  /// It was under way when an earlier run was killed, and may have been the cause.
+  let isSuspect: Bool
 }
 
 extension Job {
   /// Compares this share's part of the plan with the journal and the files that are there, and notes what is planned.
   ///
-  /// Pictures that were under way when an earlier run was killed come last, so that one which kills the process does not
-  /// keep the others from being made.
+  /// Pictures that were under way when an earlier run was killed come last, and one at a time, so that one which kills the
+  /// process does not keep the others from being made.
   /// - Throws: `ConversionError`: `options` for a parameter that is none; `existing` under `--existing error` when a name
   ///   is taken by another file than the job would write.
   func agenda(isDryRun: Bool = false) throws(ConversionError) -> Agenda {
@@ -59,8 +61,9 @@ extension Job {
         case .missing: break
         }
         let work = Work(
-          number: number, settings: making.index, making: making.id, attempts: record?.attempts ?? 0)
-        if record?.state == .running { interrupted.append(work) } else { agenda.todo.append(work) }
+          number: number, settings: making.index, making: making.id, attempts: record?.attempts ?? 0,
+          isSuspect: record?.state == .running)
+        if work.isSuspect { interrupted.append(work) } else { agenda.todo.append(work) }
         if record == nil { new.append(ItemRecord(output: key, input: item.input, making: making.id)) }
       }
     }

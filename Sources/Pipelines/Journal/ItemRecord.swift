@@ -109,7 +109,8 @@ struct Stamp: Codable, Sendable, Hashable {
 /// Where a picture's time went, in seconds.
 public struct ItemTiming: Codable, Sendable, Hashable {
   public var decode = 0.0
-  /// From the decoded picture to the values of the result, without waiting for others' turns.
+  /// From the decoded picture to the values of the result, without waiting for others' turns; its part where several
+  /// shared an evaluation.
   public var network = 0.0
   public var encode = 0.0
   public var total: Double { decode + network + encode }

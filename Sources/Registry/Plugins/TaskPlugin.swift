@@ -1,6 +1,7 @@
 public import Bundles
 internal import CPluginABI
 public import Logging
+internal import Synchronization
 
 /// A value for one of a task's parameters; integers and booleans reach the plugin as numbers.
 public typealias ParameterValue = Manifest.Parameter.Value
@@ -19,6 +20,9 @@ public final class TaskPlugin: Sendable {
 
   public let descriptor: PluginDescriptor
   private let runner: Runner
+  /// The last answer of ``outputSize(width:height:)``: every call with pictures needs it, and asking is a turn to the
+  /// other process.
+  private let lastSize = Mutex<(input: (width: Int, height: Int), output: (width: Int, height: Int))?>(nil)
 
   /// Starts an isolated process, opens the library there and creates the instance.
   ///
@@ -67,6 +71,7 @@ public final class TaskPlugin: Sendable {
 
   /// Size of the finished picture for inputs of `width` × `height`.
   public func outputSize(width: Int, height: Int) throws(PluginError) -> (width: Int, height: Int) {
+    if let last = lastSize.withLock({ $0 }), last.input == (width, height) { return last.output }
     let (inputWidth, inputHeight) = (Int32(clamping: width), Int32(clamping: height))
     let size =
       switch runner {
@@ -78,7 +83,9 @@ public final class TaskPlugin: Sendable {
         .failed, at: "\(descriptor.path): output_size", "It gave a size of \(size.width) x \(size.height).",
         remedy: PluginError.publisher)
     }
-    return (Int(size.width), Int(size.height))
+    let output = (width: Int(size.width), height: Int(size.height))
+    lastSize.withLock { $0 = ((width, height), output) }
+    return output
   }
 
   /// The condition for `region` of the output picture, `channels` values a pixel in 0...1.

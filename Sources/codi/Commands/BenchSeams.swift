@@ -5,8 +5,9 @@ import Registry
 import Tensor
 
 extension Bench {
-  /// Converts a photograph, and a flat, an even and a noisy picture of its size, in several regions, and compares the steps
-  /// at the regions' borders with those beside them. Large photographs are cut to 384 × 320.
+  /// Converts a photograph, and a flat, an even and a noisy picture of its size, in several regions and in one, and compares
+  /// the steps at the regions' borders with those beside them and with those of the result in one piece. Large photographs
+  /// are cut to 384 × 320.
   func measureSeams(_ path: String, _ dtype: DType) async throws {
     let photo = Bitmap(try readPicture(path))
     let (width, height) = (min(photo.width, 384), min(photo.height, 320))
@@ -24,16 +25,24 @@ extension Bench {
     var options = Converter.Options()
     (options.steps, options.precision) = (steps, dtype)
     let chain = try await InstalledChain([Locations.store.resolve(try Reference(adapter))]).open(options, output)
+    var isSeen = false
     for (name, picture) in pictures {
-      let (seams, regions) = try await Compute.run { () throws in try chain.seams(of: picture) }
+      let seams = try await Compute.run { () throws in try chain.seams(of: picture) }
       output.emit(
         [
-          "work": "seams", "picture": name, "steps": steps, "regions": regions, "borders": seams.borders,
-          "one-pixel-inside": seams.onePixelInside, "one-cell-inside": seams.oneCellInside,
+          "work": "seams", "picture": name, "steps": steps, "regions": seams.regions, "borders": seams.cut.borders,
+          "one-pixel-inside": seams.cut.onePixelInside, "one-cell-inside": seams.cut.oneCellInside,
+          "uncut-one-pixel-inside": seams.uncut.onePixelInside, "over-uncut": seams.overUncut,
+          "difference-one-pixel-inside": seams.difference.onePixelInside,
         ],
         text: String(
-          format: "seams  %@: %d regions, steps at borders over those one pixel inside %.3f, one cell inside %.3f",
-          name, regions, seams.onePixelInside, seams.oneCellInside))
+          format: "seams  %@: %d regions, steps at borders over those at the same lines in one piece %.3f, one pixel "
+            + "inside %.3f (in one piece %.3f), one cell inside %.3f, in the difference one pixel inside %.3f",
+          name, seams.regions, seams.overUncut, seams.cut.onePixelInside, seams.uncut.onePixelInside,
+          seams.cut.oneCellInside, seams.difference.onePixelInside))
+      isSeen = isSeen || max(seams.overUncut, seams.difference.onePixelInside) > 1.1
     }
+    // A tenth more than beside the border, or than without one.
+    if isSeen { throw Exit.Code(.someFailed) }
   }
 }
