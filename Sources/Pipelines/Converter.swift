@@ -104,7 +104,8 @@ public struct Converter: Sendable {
     try check(pictures.map { ($0.width, $0.height) })
     let size = try outputSize(width: picture.width, height: picture.height)
     let (width, height) = inputSize(of: picture)
-    let values = zip(inputs, pictures).map { values($0, of: $1) }
+    let brought = zip(inputs, pictures).map { self.values($0, of: $1) }
+    let lines = inputs.map { width * $0.kind.channels }
     var pixels: [Float] = []
     pixels.reserveCapacity(size.width * size.height * 3)
     var row = 0
@@ -112,10 +113,7 @@ public struct Converter: Sendable {
       width: width, height: height, digest: digest, progress: progress, shouldStop: shouldStop,
       read: { count in
         defer { row += count }
-        return zip(inputs, values).map { input, values in
-          let line = width * input.kind.channels
-          return Array(values[(row * line)..<((row + count) * line)])
-        }
+        return zip(brought, lines).map { values, line in Array(values[(row * line)..<((row + count) * line)]) }
       }, write: { pixels += $0 })
     return result(of: picture, size, pixels)
   }

@@ -1,5 +1,8 @@
+internal import Adapters
 internal import Bundles
 internal import Imaging
+internal import Networks
+internal import Registry
 
 extension Manifest.Condition.Input.Kind {
   /// A picture's pixels as a plugin sees an input of this kind: `[…, channels]` in 0…1.

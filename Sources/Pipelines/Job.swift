@@ -1,3 +1,4 @@
+internal import Adapters
 internal import Bundles
 internal import Foundation
 internal import Imaging

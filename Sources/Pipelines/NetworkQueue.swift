@@ -1,4 +1,7 @@
+internal import Adapters
+internal import Bundles
 internal import Imaging
+internal import Networks
 internal import Synchronization
 internal import Tensor
 

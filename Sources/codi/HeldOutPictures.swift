@@ -3,17 +3,17 @@ import Foundation
 import Imaging
 import Pipelines
 
-/// Pictures to measure with: files, folders, or tar shards of photographs, which are read as in training at half their size.
-/// Files are read when they are asked for.
-struct HeldOutPictures {
-  private let read: [() throws -> CleanPicture]
+/// Pictures to measure with: scenes that the program draws, with their depth, or files, folders, or tar shards of
+/// photographs, which are read as in training at half their size. Files are read when they are asked for.
+struct HeldOutPictures: Sendable {
+  private let read: [@Sendable () throws -> CleanPicture]
 
   var count: Int { read.count }
   func callAsFunction(_ number: Int) throws -> CleanPicture { try read[number]() }
 
   init(_ paths: [String]) throws {
     let shards = paths.filter { $0.hasSuffix(".tar") }
-    var read: [() throws -> CleanPicture] = []
+    var read: [@Sendable () throws -> CleanPicture] = []
     if !shards.isEmpty {
       let photographs = try Photographs.load(shards.map { PhotographSource(path: $0, license: "unknown") })
       read += photographs.names.indices.map { i in
@@ -30,7 +30,22 @@ struct HeldOutPictures {
     self.read = read
   }
 
-  private init(read: [() throws -> CleanPicture]) { self.read = read }
+  /// Ray-cast scenes, drawn with a seed that no recipe has.
+  init(scenes count: Int, side: Int) {
+    read = (0..<count).map { number in
+      {
+        var random = Philox(seed: 0x6865_6C64_2D6F_7574, step: number, sample: 0)
+        var (values, depth) = ([Float](repeating: 0, count: 3 * side * side), [Float](repeating: 0, count: side * side))
+        values.withUnsafeMutableBufferPointer { out in
+          depth.withUnsafeMutableBufferPointer { Scenes.draw(size: side, using: &random, into: out, depth: $0) }
+        }
+        let bitmap = Bitmap(width: side, height: side, pixels: values.map { quantised($0 * 0.5 + 0.5) })
+        return CleanPicture(name: "scene \(number)", bitmap: bitmap, depth: depth)
+      }
+    }
+  }
+
+  private init(read: [@Sendable () throws -> CleanPicture]) { self.read = read }
 
   /// At most so many, spread evenly.
   func limited(to limit: Int?) -> HeldOutPictures {

@@ -19,7 +19,7 @@ import Testing
   /// Dark on the left, light on the right.
   let step = (0..<32 * 32 * 3).map { Float($0 / 3 % 32 < 16 ? 0.2 : 0.8) }
 
-  @Test("without variety, ink is tanh(60 (0.98 G₁.₂₈ − G₀.₈ − 0.008)) of the light")
+  @Test("without variety, ink is tanh(60 (0.98 G₁.₂₈ − G₀.₈ − 0.005)) of the light")
   func formula() throws {
     func blurred(_ x: Int, _ sigma: Double) -> Double {
       let radius = Int((3 * sigma).rounded(.up))
@@ -31,7 +31,7 @@ import Testing
     }
     let made = try drawn(step, 0)
     for i in 0..<1024 {
-      let excess = 0.98 * blurred(i % 32, 1.28) - blurred(i % 32, 0.8) - 0.008
+      let excess = 0.98 * blurred(i % 32, 1.28) - blurred(i % 32, 0.8) - 0.005
       let ink = excess > 0 ? tanh(60 * excess) : 0
       #expect(abs(Double(made[i]) - (1 - ink)) < 0.6 / 255 + 1e-4, "column \(i % 32)")
     }
@@ -45,6 +45,14 @@ import Testing
     let ink = (0..<32).map { column in (0..<32).reduce(0) { $0 + 1 - made[$1 * 32 + column] } }
     #expect(ink[16...].allSatisfy { $0 == 0 }, "\(ink)")
     #expect(ink[..<10].allSatisfy { $0 == 0 } && ink[12..<16].contains { $0 > 8 }, "\(ink)")
+  }
+
+  @Test("a border between colours of one brightness has a line")
+  func colours() throws {
+    // 0.299 · 0.587 + 0.587 · 0.1 and 0.299 · 0.1 + 0.587 · 0.348 are nearly one luma.
+    let clean = (0..<1024).flatMap { $0 % 32 < 16 ? [Float(0.587), 0.1, 0.1] : [0.1, 0.348, 0.1] }
+    let made = try drawn(clean, 0)
+    #expect((12..<20).contains { made[5 * 32 + $0] < 0.5 })
   }
 
   @Test("drawings for training are functions of key and picture, differ by key, and have 8 bits")

@@ -52,8 +52,12 @@ struct HoleMask {
     for _ in 0..<Int(random.uniform(in: Self.corners)) {
       angle += random.uniform(in: -1.2...1.2)
       let step = random.uniform(in: Self.stride) * side
-      let nextX = min(max(x + step * cosf(angle), 0), Float(mask.width))
-      let nextY = min(max(y + step * sinf(angle), 0), Float(mask.height))
+      var (nextX, nextY) = (x + step * cosf(angle), y + step * sinf(angle))
+      if nextX < 0 || nextY < 0 || nextX > Float(mask.width) || nextY > Float(mask.height) {
+        // Back into the picture instead of along its border.
+        angle += Float.pi
+        (nextX, nextY) = (x + step * cosf(angle), y + step * sinf(angle))
+      }
       drawLine(mask, x, y, nextX, nextY, radius)
       (x, y) = (nextX, nextY)
     }

@@ -4,7 +4,8 @@ import PluginKit
 
 /// Draws the lines of a picture, dark on white, by a difference of Gaussians: Winnemöller, Kyprianidis and Olsen, "XDoG: an
 /// eXtended difference-of-Gaussians compendium" (2012), Eq. 3 and 5 with lines alone: `D = G_σ − τ G_kσ`, ink
-/// `tanh(φ (−D − ε))` where that is positive. Ink lies on the darker side of an edge.
+/// `tanh(φ (−D − ε))` where that is positive. Ink lies on the darker side of an edge. Of the three colours the one with the
+/// most ink counts, so that red on green has lines too.
 struct LineExtractor {
   /// Standard deviation of the finer Gaussian, pixels.
   let sigma: Float
@@ -25,7 +26,7 @@ struct LineExtractor {
       middle * expf(variety * logf(factor) * random.uniform(in: -1...1))
     }
     sigma = drawn(0.8, 1.6)
-    threshold = drawn(0.008, 2.5)
+    threshold = drawn(0.005, 2.5)
     steepness = drawn(60, 2.5)
     isPen = random.uniform() < 0.5 * variety
     let count = Int(variety * random.uniform() * 3)
@@ -39,21 +40,25 @@ struct LineExtractor {
   ///   - drawing: whole, one channel, of the same size.
   func draw(_ picture: codi_view, into drawing: codi_view) {
     let (width, height) = (Int(picture.width), Int(picture.height))
-    var light = [Float](repeating: 0, count: width * height)
-    for row in 0..<height {
-      let line = picture.start(ofRow: row)
-      for column in 0..<width {
-        let value = 0.299 * line[3 * column] + 0.587 * line[3 * column + 1] + 0.114 * line[3 * column + 2]
-        light[row * width + column] = value > 0 ? (value < 1 ? value : 1) : 0
+    var deepest = [Float](repeating: -1, count: width * height)
+    for channel in 0..<3 {
+      var light = deepest
+      for row in 0..<height {
+        let line = picture.start(ofRow: row)
+        for column in 0..<width {
+          let value = line[3 * column + channel]
+          light[row * width + column] = value > 0 ? (value < 1 ? value : 1) : 0
+        }
       }
+      let fine = Self.blurred(light, width, height, sigma)
+      let coarse = Self.blurred(light, width, height, sigma * Self.ratio)
+      for i in 0..<width * height { deepest[i] = max(deepest[i], Self.balance * coarse[i] - fine[i]) }
     }
-    let fine = Self.blurred(light, width, height, sigma)
-    let coarse = Self.blurred(light, width, height, sigma * Self.ratio)
     let side = Float(min(width, height))
     for row in 0..<height {
       for column in 0..<width {
         let i = row * width + column
-        let excess = -(fine[i] - Self.balance * coarse[i]) - threshold
+        let excess = deepest[i] - threshold
         var ink = excess > 0 ? tanhf(steepness * excess) : 0
         if isPen { ink = ink > 0.5 ? 1 : 0 }
         for gap in gaps {

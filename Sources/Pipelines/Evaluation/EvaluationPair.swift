@@ -14,12 +14,13 @@ public struct CleanPicture: Sendable {
     (self.name, self.bitmap, self.depth) = (name, bitmap, depth)
   }
 
-  /// Its middle square, reduced or enlarged to `side`; what has a depth must be such a square already.
+  /// Its middle square, reduced or enlarged to `side`.
   public func square(_ side: Int) -> CleanPicture {
+    if bitmap.width == side && bitmap.height == side { return self }
     let shorter = min(bitmap.width, bitmap.height)
     let part = bitmap.cropped(
       x: (bitmap.width - shorter) / 2, y: (bitmap.height - shorter) / 2, width: shorter, height: shorter)
-    return CleanPicture(name: name, bitmap: Resize.bicubic(part, width: side, height: side), depth: depth)
+    return CleanPicture(name: name, bitmap: Resize.bicubic(part, width: side, height: side))
   }
 }
 

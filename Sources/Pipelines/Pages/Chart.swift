@@ -23,7 +23,7 @@ struct Chart {
   var levels: [(name: String, y: Double)] = []
 
   private static let colours = ["#1f5f99", "#b5562b", "#4c7a34", "#7a4b94", "#8a7a2e", "#3f8a8a", "#a03a5a"]
-  private static let size = (width: 400.0, height: 230.0, left: 44.0, right: 12.0, top: 30.0, bottom: 32.0)
+  private static let size = (width: 340.0, height: 210.0, left: 44.0, right: 8.0, top: 28.0, bottom: 36.0)
 
   /// Empty where there is nothing to draw.
   var svg: String {
@@ -44,7 +44,7 @@ struct Chart {
     let marks = isLogX ? Array(Set(all.map(\.x))).sorted() : xs.ticks
     for mark in marks.count <= 8 ? marks : [marks[0], marks[marks.count - 1]] {
       parts.append(
-        "<text x=\"\(number(px(mark)))\" y=\"\(s.height - s.bottom + 16)\" text-anchor=\"middle\">\(Self.label(mark))</text>"
+        "<text x=\"\(number(px(mark)))\" y=\"\(s.height - s.bottom + 15)\" text-anchor=\"middle\">\(Self.label(mark))</text>"
       )
     }
     parts.append("<text x=\"\(s.width - s.right)\" y=\"\(s.height - 2)\" text-anchor=\"end\">\(Page.escaped(x))</text>")

@@ -76,11 +76,13 @@ enum Page {
     thead th { color: var(--soft); font-size: .8rem; border-top: 1px solid var(--ink); border-bottom: 1px solid var(--line) }
     tbody tr + tr > * { border-top: 1px solid var(--line) } tbody tr:last-child > * { border-bottom: 1px solid var(--ink) }
     td small { display: block; color: var(--soft); font-size: .74rem; line-height: 1.2 }
-    table.words td { text-align: left; white-space: normal; overflow-wrap: anywhere }
+    table.words th, table.words td { text-align: left; white-space: normal; overflow-wrap: anywhere }
+    table.words td { font: .76rem/1.5 ui-monospace, "DejaVu Sans Mono", monospace }
     .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(19rem, 1fr)); gap: 1.5rem 2.5rem; margin: 1rem 0 }
     figure { margin: 0 } svg { width: 100%; height: auto; overflow: visible } svg text { font: 12px system-ui, sans-serif; fill: var(--soft) }
     svg .title { fill: var(--ink); font-size: 13px }
-    .samples { display: grid; gap: .35rem; align-items: start; font-size: .8rem; margin-top: 1rem }
+    .samples { display: grid; gap: .35rem; align-items: start; font-size: .8rem; margin: 1rem 0 0 50%;
+      width: min(94vw, 88rem); transform: translateX(-50%) }
     .samples div { color: var(--soft); text-align: center } .samples img { width: 100%; display: block }
     .samples img.pixels { image-rendering: pixelated } .sheet img { max-width: 100%; image-rendering: pixelated }
     pre, code { font: .78rem/1.5 ui-monospace, "DejaVu Sans Mono", monospace } code { overflow-wrap: anywhere }

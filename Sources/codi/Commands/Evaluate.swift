@@ -1,10 +1,11 @@
 import Adapters
-import ArgumentParser
+public import ArgumentParser
 import Bundles
 import Diffusion
 import Foundation
 import Imaging
 import Metrics
+import Networks
 import Pipelines
 import Registry
 import Tensor
@@ -20,11 +21,15 @@ struct Evaluate: AsyncParsableCommand {
       Example: codi evaluate kodak24/ --adapter super-resolution --weights weights/ --report kodak.html
       """)
 
-  @Argument(help: "Pictures, folders of pictures, or tar shards of photographs (taken at half size).") var paths:
-    [String]
+  @Argument(
+    help: """
+      Pictures, folders of pictures, or tar shards of photographs (taken at half size). None for depth-to-image, which \
+      needs exact depth: scenes are drawn, 300 or --limit of them.
+      """)
+  var paths: [String] = []
   @Option(help: "NAME[@VERSION] of an installed adapter.") var adapter = "super-resolution"
-  @Option(help: "NAME@VERSION of another one for the same task: differences are printed, in pairs.") var against:
-    String?
+  @Option(help: "NAME@VERSION of another one for the same task: differences are printed, in pairs.")
+  var against: String?
   @Option(help: "Name of the suite in the output.") var suite: String?
   @Option(help: "Numbers of steps, separated by commas.") var steps = "1,2,4,50"
   @Option(help: "Instead of the adapter's own: \(Predictor.allCases.map(\.rawValue).joined(separator: ", ")).")
@@ -121,19 +126,31 @@ struct Evaluate: AsyncParsableCommand {
 
   @Compute private func measure(_ first: Subject, _ second: Subject?, _ counts: [Int], _ dtype: DType) throws -> Found {
     let store = Locations.store
-    var pictures = try HeldOutPictures(paths)
+    let core = try Core(try store.open(first.core))
+    let suite = EvaluationSuite(
+      first.bundle.manifest, named: self.suite, side: squares, nativeSize: core.network.configuration.nativeSize)
+    guard (suite.task == .depthToImage) == paths.isEmpty else {
+      throw Exit.Failure(
+        exit: .usage,
+        description: paths.isEmpty
+          ? "Name pictures to measure \(first.name) with." : "\(first.name) is measured on scenes: name no pictures.")
+    }
     var real: HeldOutPictures?
+    var pictures: HeldOutPictures
+    if case .squares(let side) = suite.pictures, suite.task == .depthToImage {
+      pictures = HeldOutPictures(scenes: (limit ?? 300) * (reference == ["half"] ? 2 : 1), side: side)
+    } else {
+      pictures = try HeldOutPictures(paths)
+    }
     if reference == ["half"] {
       let (even, odd) = pictures.halves
       (pictures, real) = (even, odd)
     } else if !reference.isEmpty {
       real = try HeldOutPictures(reference)
     }
-    (pictures, real) = (pictures.limited(to: limit), real?.limited(to: limit))
+    let held = pictures.limited(to: limit)
+    real = real?.limited(to: limit)
     let plugin = try store.plugin(of: first.installed)
-    let core = try Core(try store.open(first.core))
-    let suite = EvaluationSuite(
-      first.bundle.manifest, named: self.suite, side: squares, nativeSize: core.network.configuration.nativeSize)
     let compared = try (0..<(real?.count ?? 0)).map { number in
       let picture = try real?(number)
       switch suite.pictures {
@@ -150,10 +167,10 @@ struct Evaluate: AsyncParsableCommand {
       let bar = ProgressBar(quiet: output.quiet)
       defer { bar.finish() }
       return try evaluation.run(
-        pictures: pictures.count,
+        pictures: held.count,
         pair: { number in
           if Interruption.isRequested { throw CancellationError() }
-          return try suite.pair(try pictures(number), number: number, plugin: plugin)
+          return try suite.pair(try held(number), number: number, plugin: plugin)
         },
         methods: methods, varied: varied, plugin: plugin,
         convert: { pair, method, seed in
@@ -167,7 +184,7 @@ struct Evaluate: AsyncParsableCommand {
               to: URL(filePath: out).appending(path: "\(pair.name.replacing("/", with: "-")).png"))
           }
           return made
-        }, progress: { done, name in bar.show(Double(done) / Double(pictures.count), "\(subject.name): \(name)") })
+        }, progress: { done, name in bar.show(Double(done) / Double(held.count), "\(subject.name): \(name)") })
     }
     let results = try run(first, core, plugin, isFirst: true)
     guard let second else { return Found(results: results, other: nil, differences: []) }

@@ -3,6 +3,7 @@ import ArgumentParser
 import Bundles
 import Distillation
 import Foundation
+import Networks
 import Registry
 import Tensor
 
