@@ -58,7 +58,7 @@ seams: demo/store
 	CODI_HOME=$(CURDIR)/demo/store $(CODI) bench --adapter $(ADAPTER) --seams Documentation/Samples/jumper.png
 
 # Every attack and fault that the tests make, and the table of what came of them, Documentation/Attacks.md.
-ATTACK_TESTS := FaultTests|KillTests|AttackTests|HostileTests|ConformanceTests|DownloadTests|TokenTests|TLSTests|LockFile
+ATTACK_TESTS := FaultTests|KillTests|AttackTests|Hostile|ConformanceTests|DownloadTests|TokenTests|TLSTests|LockFile
 attacks: setup
 	rm -f .build/attacks.tsv
 	CODI_ATTACKS=$(CURDIR)/.build/attacks.tsv CODI_PROOF_INSTALL=all \
