@@ -3,6 +3,7 @@
 
 #include <lcms2.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <vips/vips.h>
@@ -61,6 +62,32 @@ static const struct {
     {"VipsForeignLoadTiff", "tiff"}, {"VipsForeignLoadHeif", "heif"},  {"VipsForeignLoadNsgif", "gif"},
 };
 
+/* Each scan of a progressive JPEG goes over all pixels, and an empty one takes thirty bytes: a small file could keep the
+   decoder at work for hours. Writers make a dozen. */
+enum { most_scans = 100 };
+
+/* Adds the markers "start of scan" in `bytes`; within a scan no other FF DA can be, a thumbnail adds its own. */
+static int count_scans(const unsigned char *bytes, size_t length, int *before) {
+  int count = 0;
+  for (size_t i = 0; i < length; i++) {
+    count += *before == 0xFF && bytes[i] == 0xDA;
+    *before = bytes[i];
+  }
+  return count;
+}
+
+static int has_too_many_scans(const cv_input *input) {
+  int before = 0, count = 0;
+  if (!input->path) return count_scans(input->bytes, input->length, &before) > most_scans;
+  FILE *file = fopen(input->path, "rb");
+  if (!file) return 0; /* libvips has it open, and will say what is wrong */
+  unsigned char part[1 << 16];
+  for (size_t n; count <= most_scans && (n = fread(part, 1, sizeof part, file)) > 0;)
+    count += count_scans(part, n, &before);
+  fclose(file);
+  return count > most_scans;
+}
+
 /* Opens the input and reads its header; no pixel is decoded. Sources, not file names: libvips reads options from
    brackets in a file name. */
 static cv_status open_input(const cv_input *input, int32_t shrink, VipsImage **image, const char **format,
@@ -93,6 +120,14 @@ static cv_status open_input(const cv_input *input, int32_t shrink, VipsImage **i
     g_object_unref(opened);
     g_object_unref(source);
     return fail(cv_status_too_large, text, error, size);
+  }
+  if (input->maximum_pixels > 0 && strcmp(*format, "jpeg") == 0 && vips_image_get_typeof(opened, "jpeg-multiscan") &&
+      has_too_many_scans(input)) {
+    char text[96];
+    g_snprintf(text, sizeof text, "it has more than %d scans", most_scans);
+    g_object_unref(opened);
+    g_object_unref(source);
+    return fail(cv_status_unsupported, text, error, size);
   }
   *shrunk = 1;
   if (shrink > 1 && strcmp(*format, "jpeg") == 0) { /* in the frequency domain, nearly free */

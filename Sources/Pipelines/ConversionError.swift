@@ -2,6 +2,7 @@
 public struct ConversionError: Error, Sendable, CustomStringConvertible {
   public enum Code: String, Sendable {
     case options, unsupported, noInput, itemsFile, collision, existing, outputFolder, journal, busy, provenance, memory
+    case changed
   }
   public let code: Code
   public let location: String

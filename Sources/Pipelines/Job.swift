@@ -213,6 +213,11 @@ extension Job {
       try isLarge(item)
       ? await convertInRows(item, settings, &record, &timing, progress, shouldStop)
       : await convertAtOnce(item, settings, &record, &timing, progress, shouldStop)
+    // Pixels and digest are read one after the other: they must be those of one file.
+    guard Stamp(of: item.input) == record.inputStamp else {
+      throw ConversionError(
+        .changed, at: item.input, "It was changed while it was converted.", remedy: "Run the same command again.")
+    }
     // The journal comes first: a file that gets its name without an entry could not be told from somebody else's.
     let result = ItemRecord.Result(
       digest: made.digest, stamp: Stamp(size: made.file.size, time: made.file.time), width: made.width,

@@ -73,6 +73,7 @@ enum Exit: Int32 {
   private static func code(of error: ConversionError) -> Exit {
     switch error.code {
     case .options, .collision: .usage
+    case .changed: .badInput
     case .noInput: .notFound
     case .unsupported, .existing, .busy, .memory: .refused
     case .outputFolder, .journal, .itemsFile, .provenance: .badInput

@@ -90,4 +90,32 @@ import Testing
       #expect(try FileManager.default.contentsOfDirectory(atPath: folder).sorted() == ["b.png", "taken.png"])
     }
   }
+
+  /// A grey progressive JPEG of 64 × 64 pixels whose scans say nothing new; each goes over the whole picture.
+  private func progressive(scans: Int) -> [UInt8] {
+    func segment(_ marker: UInt8, _ data: [UInt8]) -> [UInt8] { [0xff, marker, 0, UInt8(data.count + 2)] + data }
+    let oneCode: [UInt8] = [1] + [UInt8](repeating: 0, count: 15)
+    let head =
+      [0xff, 0xd8] + segment(0xdb, [0] + [UInt8](repeating: 1, count: 64))
+      + segment(0xc2, [8, 0, 64, 0, 64, 1, 1, 0x11, 0]) + segment(0xc4, [0] + oneCode + [0])
+      + segment(0xc4, [0x10] + oneCode + [0xe0])
+    // 64 blocks of no difference; then one run of 16,384 empty blocks a scan.
+    let first = segment(0xda, [1, 1, 0, 0, 0, 0]) + [UInt8](repeating: 0, count: 8)
+    let next = segment(0xda, [1, 1, 0, 1, 63, 0]) + [0, 1]
+    return head + first + (1..<scans).flatMap { _ in next } + [0xff, 0xd9]
+  }
+
+  @Test("a JPEG with more scans than any writer makes is refused before it is decoded", arguments: [true, false])
+  func scans(inFile: Bool) throws {
+    func read(_ bytes: [UInt8]) throws -> Int {
+      guard inFile else { return try decodeBitmap(bytes).width }
+      return try withFolder { folder in
+        try Data(bytes).write(to: URL(filePath: "\(folder)/a.jpg"))
+        return try readPicture("\(folder)/a.jpg").width
+      }
+    }
+    #expect(try read(progressive(scans: 12)) == 64)
+    let error = #expect(throws: ImagingError.self) { try read(progressive(scans: 20_000)) }
+    #expect(error?.code == .unsupported && error?.reason.contains("scans") == true, "\(String(describing: error))")
+  }
 }

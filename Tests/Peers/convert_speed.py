@@ -171,7 +171,7 @@ def write_png(path, side, seed):
 
 def codi(options, steps, work):
     command = [options.codi, "convert", f"{work}/in", "--adapter", options.adapter, "--steps", str(steps), "--out",
-               f"{work}/out-{steps}", "--json"]
+               f"{work}/out-{steps}", "--json", "--quiet"]
     environment = dict(os.environ)
     if options.threads:
         environment["OMP_NUM_THREADS"] = str(options.threads)

@@ -134,6 +134,29 @@ import Testing
     }
   }
 
+  @Test("a picture that changes while it is converted fails by name, and is made by the next run")
+  func changing() async throws {
+    try Pictures.write(folder("in/a.png"), 40, 40)
+    let journal = try Journal()
+    let input = folder("in/a.png")
+    let result = try await run(
+      journal: journal,
+      shouldStop: {
+        // What lies behind a PNG's end is ignored, so that only the file's size tells.
+        guard let file = FileHandle(forWritingAtPath: input) else { return true }
+        file.seekToEndOfFile()
+        file.write(Data([0]))
+        return false
+      })
+    guard case .failed(_, 1, let reason) = result.events.dropLast().last else {
+      Issue.record("\(result.events)")
+      return
+    }
+    #expect(reason.hasPrefix(input) && reason.contains("changed while"), "\(reason)")
+    #expect(result.failed == 1 && folder.names("out") == [])
+    #expect(try await run(journal: journal).converted == 1)
+  }
+
   @Test("a pipe among the inputs is refused instead of waited for")
   func pipes() async throws {
     #expect(mkfifo(folder("in/a.png"), 0o600) == 0)
