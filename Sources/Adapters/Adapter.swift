@@ -42,7 +42,7 @@ public struct Adapter: Sendable {
         "encoder.condition-channels is \(configuration.conditionChannels), condition.channels is \(condition.channels).",
         remedy: "Ask the publisher for a mended adapter.")
     }
-    encoder = ConditionEncoder(configuration, core: core.network.configuration)
+    encoder = ConditionEncoder(configuration, core: core.network.configuration, seed: nil)
     try Weights.load(encoder.parameters, from: try SafetensorsFile(path: bundle.weights.path))
     for parameter in encoder.parameters { parameter.isTrainable = false }
   }

@@ -38,7 +38,7 @@ public struct Core: Sendable {
         "The weights are \(found) numbers, the network that the manifest describes has \(configuration.parameterCount).",
         remedy: "Ask the publisher for a mended core.")
     }
-    network = UNet(configuration)
+    network = UNet(configuration, seed: nil)
     try Weights.load(network.parameters, from: weights)
     for parameter in network.parameters { parameter.isTrainable = false }
   }

@@ -45,12 +45,20 @@ static void ISA(ck_axpby)(ck_type type, float a, const void *x, float b, const v
 }
 static void ISA(ck_norm_forward)(ck_type type, const void *x, const float *gain, const float *scale, const float *shift,
                                  float eps, int32_t activate, void *out, ck_int rows, ck_int channels) {
+#ifdef CK_FAST_BF16_NORMS
+  if (type == CK_BF16 && ck_has_bf16())
+    return ck_norm_forward_bf16(x, gain, scale, shift, eps, activate, out, rows, channels);
+#endif
   PICK(norm_forward, x, gain, scale, shift, eps, activate, out, rows, channels);
 }
 static void ISA(ck_norm_backward)(ck_type type, const void *x, const float *gain, const float *scale, const float *shift,
-                                  float eps, int32_t activate, const void *dout, void *dx, float *dgain, float *dscale,
-                                  float *dshift, ck_int rows, ck_int channels) {
-  PICK(norm_backward, x, gain, scale, shift, eps, activate, dout, dx, dgain, dscale, dshift, rows, channels);
+                                  float eps, int32_t activate, const void *dout, const void *add, void *dx, float *dgain,
+                                  float *dscale, float *dshift, ck_int rows, ck_int channels) {
+#ifdef CK_FAST_BF16_NORMS
+  if (type == CK_BF16 && ck_has_bf16())
+    return ck_norm_backward_bf16(x, gain, scale, shift, eps, activate, dout, add, dx, dgain, dscale, dshift, rows, channels);
+#endif
+  PICK(norm_backward, x, gain, scale, shift, eps, activate, dout, add, dx, dgain, dscale, dshift, rows, channels);
 }
 static void ISA(ck_channel_moments)(ck_type type, const void *x, float *sums, ck_int rows, ck_int channels) {
   PICK(channel_moments, x, sums, rows, channels);
@@ -117,6 +125,14 @@ static void ISA(ck_blend_forward)(ck_type type, const void *h, const void *a, co
 static void ISA(ck_blend_backward)(ck_type type, const void *h, const void *a, const float *mu, const void *dout, void *dh,
                                    void *da, float *dmu, ck_int rows, ck_int channels) {
   PICK(blend_backward, h, a, mu, dout, dh, da, dmu, rows, channels);
+}
+static void ISA(ck_join)(ck_type type, const void *h, const void *core, const void *mine, const float *mu, void *out,
+                         ck_int rows, ck_int c, ck_int d) {
+  PICK(join, h, core, mine, mu, out, rows, c, d);
+}
+static void ISA(ck_join_backward)(ck_type type, const void *core, const void *mine, const float *mu, const void *dout,
+                                  void *dh, void *dcore, void *dmine, float *dmu, ck_int rows, ck_int c, ck_int d) {
+  PICK(join_backward, core, mine, mu, dout, dh, dcore, dmine, dmu, rows, c, d);
 }
 static void ISA(ck_upsample_forward)(ck_type type, const void *x, void *out, ck_int height, ck_int width, ck_int channels) {
   PICK(upsample_forward, x, out, height, width, channels);

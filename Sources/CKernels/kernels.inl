@@ -45,7 +45,7 @@ static void NAME(norm_forward)(const T *restrict x, const float *restrict gain, 
 
 static void NAME(norm_backward)(const T *restrict x, const float *restrict gain, const float *restrict scale,
                                 const float *restrict shift, float eps, int32_t activate, const T *restrict dout,
-                                T *restrict dx, float *restrict dgain, float *restrict dscale, float *restrict dshift,
+                                const T *restrict add, T *restrict dx, float *restrict dgain, float *restrict dscale, float *restrict dshift,
                                 ck_int rows, ck_int c) {
 #pragma clang fp reassociate(on) contract(fast)
   float row[CK_MAX_CHANNELS], du[CK_MAX_CHANNELS], g[CK_MAX_CHANNELS], s[CK_MAX_CHANNELS];
@@ -77,7 +77,10 @@ static void NAME(norm_backward)(const T *restrict x, const float *restrict gain,
         dot += d * n;
       }
     dot /= (float)c;
-    for (ck_int i = 0; i < c; i++) STORE(dx, i, inverse * (du[i] - row[i] * inverse * dot));
+    for (ck_int i = 0; i < c; i++) {
+      float d = inverse * (du[i] - row[i] * inverse * dot);
+      STORE(dx, i, add ? d + LOAD(add, r * c + i) : d);
+    }
   }
   for (ck_int i = 0; i < c; i++) {
     dgain[i] += scale ? un[i] * (1 + scale[i]) : un[i];
@@ -121,6 +124,39 @@ static void NAME(blend_backward)(const T *restrict h, const T *restrict a, const
       for (ck_int i = 0; i < c; i++) STORE(da, r * c + i, mu[i] * LOAD(dout, i));
   }
   for (ck_int i = 0; i < c; i++) dmu[i] += sum[i];
+}
+
+static void NAME(join)(const T *restrict h, const T *restrict core, const T *restrict mine, const float *restrict mu,
+                       T *restrict out, ck_int rows, ck_int c, ck_int d) {
+  for (ck_int r = 0; r < rows; r++, h += c, core += d, out += c + d) {
+    memcpy(out, h, (size_t)c * sizeof(T));
+    if (mine)
+      NAME(blend_forward)(core, mine + r * d, mu, out + c, 1, d);
+    else
+      memcpy(out + c, core, (size_t)d * sizeof(T));
+  }
+}
+
+static void NAME(join_backward)(const T *restrict core, const T *restrict mine, const float *restrict mu,
+                                const T *restrict dout, T *restrict dh, T *restrict dcore, T *restrict dmine,
+                                float *restrict dmu, ck_int rows, ck_int c, ck_int d) {
+  float sum[CK_MAX_CHANNELS] = {0};
+  for (ck_int r = 0; r < rows; r++, dout += c + d) {
+    if (dh) memcpy(dh + r * c, dout, (size_t)c * sizeof(T));
+    const T *restrict g = dout + c;
+    if (!mine) {
+      if (dcore) memcpy(dcore + r * d, g, (size_t)d * sizeof(T));
+      continue;
+    }
+    const T *restrict a = core + r * d, *restrict b = mine + r * d;
+    for (ck_int i = 0; i < d; i++) sum[i] += LOAD(g, i) * (LOAD(b, i) - LOAD(a, i));
+    if (dcore)
+      for (ck_int i = 0; i < d; i++) STORE(dcore, r * d + i, (1 - mu[i]) * LOAD(g, i));
+    if (dmine)
+      for (ck_int i = 0; i < d; i++) STORE(dmine, r * d + i, mu[i] * LOAD(g, i));
+  }
+  if (mine)
+    for (ck_int i = 0; i < d; i++) dmu[i] += sum[i];
 }
 
 static void NAME(upsample_forward)(const T *restrict x, T *restrict out, ck_int height, ck_int width, ck_int c) {

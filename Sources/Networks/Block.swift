@@ -39,6 +39,20 @@ struct Block: Sendable {
     }
   }
 
+  /// `h` and then the skip as one picture of all their channels, through the block.
+  /// - Parameter mine: what an adapter says at the skip.
+  func callAsFunction(
+    _ h: Tensor, skip: Tensor, steeredBy mine: (features: Tensor, mu: Parameter)?, _ time: Tensor, _ context: Tensor?
+  ) throws(TensorError) -> Tensor {
+    switch residual {
+    // Blocks of this kind have no attention behind them.
+    case .modulated(let block): return try block(h, skip: skip, steeredBy: mine, time)
+    case .added:
+      let steered = if let mine { try skip.blended(with: mine.features, mu: mine.mu) } else { skip }
+      return try self(try h.concatenated(with: steered), time, context)
+    }
+  }
+
   /// `[B, H, W, I] → [B, H, W, O]`.
   /// - Parameters:
   ///   - time: `[B, E]` or `[1, E]` float32.

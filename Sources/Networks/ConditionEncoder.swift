@@ -35,8 +35,8 @@ public final class ConditionEncoder: Sendable {
   let time: TimeEmbedding
   let encoder: Encoder
 
-  /// An encoder for cores of shape `core`, with random weights and `μ = 0`.
-  public init(_ configuration: ConditionEncoderConfiguration, core: UNetConfiguration, seed: UInt64 = 0) {
+  /// An encoder for cores of shape `core`, with random weights, or none where `seed` is `nil`, and `μ = 0`.
+  public init(_ configuration: ConditionEncoderConfiguration, core: UNetConfiguration, seed: UInt64? = 0) {
     self.configuration = configuration
     fold = core.fold
     let make = ParameterFactory(seed: seed)
@@ -104,21 +104,18 @@ public final class ConditionEncoder: Sendable {
   public func encode(
     _ condition: Tensor, noisy z: Tensor, _ levels: [NoiseLevel], precision: DType
   ) throws(TensorError) -> Features {
-    let c = try condition.folded(fold)
+    let c = try condition.converted(to: precision).folded(fold)
     switch configuration.sees {
-    case .condition: return try encoder(c.converted(to: precision), try time([0]))
+    case .condition: return try encoder(c, try time([0]))
     case .conditionAndNoisy:
-      let both = try z.folded(fold).concatenated(with: c)
-      return try encoder(both.converted(to: precision), try time(levels.map(\.time)))
+      let both = try z.converted(to: precision).folded(fold).concatenated(with: c)
+      return try encoder(both, try time(levels.map(\.time)))
     }
   }
 
-  /// `h = (1 − μ) h_core + μ h_adapter` at every skip and in the middle.
+  /// `h = (1 − μ) h_core + μ h_adapter` at every skip and in the middle; at the skips where the decoder takes them.
   public func blend(_ core: Features, with mine: Features) throws(TensorError) -> Features {
-    var skips: [Tensor] = []
-    for (place, (h, a)) in zip(core.skips, mine.skips).enumerated() {
-      skips.append(try h.blended(with: a, mu: mus[place]))
-    }
-    return Features(skips: skips, middle: try core.middle.blended(with: mine.middle, mu: mus[mus.count - 1]))
+    let middle = try core.middle.blended(with: mine.middle, mu: mus[mus.count - 1])
+    return Features(skips: core.skips, middle: middle, steering: zip(mine.skips, mus).map { ($0, $1) })
   }
 }

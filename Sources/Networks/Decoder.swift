@@ -51,10 +51,12 @@ struct Decoder: Sendable {
   }
 
   func callAsFunction(_ features: Features, _ time: Tensor, context: Tensor? = nil) throws(TensorError) -> Tensor {
-    var skips = features.skips
+    var (skips, steering) = (features.skips, features.steering)
     var h = features.middle
     for level in levels {
-      for block in level.blocks { h = try block(try h.concatenated(with: skips.removeLast()), time, context) }
+      for block in level.blocks {
+        h = try block(h, skip: skips.removeLast(), steeredBy: steering.popLast(), time, context)
+      }
       if let up = level.up { h = try up(h) }
     }
     return try output(try norm(h))

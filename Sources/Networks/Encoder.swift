@@ -4,6 +4,8 @@ public import Tensor
 public struct Features: Sendable {
   public var skips: [Tensor]
   public var middle: Tensor
+  /// What an adapter says at each skip, and with which `μ` the decoder blends it in; empty for a core alone.
+  var steering: [(features: Tensor, mu: Parameter)] = []
 
   /// Skips in order, then the middle.
   public var all: [Tensor] { skips + [middle] }

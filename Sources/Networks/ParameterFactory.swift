@@ -2,11 +2,12 @@ public import Tensor
 
 /// Makes named parameters, with random values that depend on the seed and the name alone, and remembers them in order.
 public final class ParameterFactory {
-  private let noise: NoiseStream
+  /// `nil`: weights are loaded next, and making random ones would take longer than loading.
+  private let noise: NoiseStream?
   private var prefix: [String] = []
   public private(set) var parameters: [Parameter] = []
 
-  public init(seed: UInt64) { noise = NoiseStream(seed: seed, digest: []) }
+  public init(seed: UInt64?) { noise = seed.map { NoiseStream(seed: $0, digest: []) } }
 
   /// Runs `body` with `name.` before every name.
   func scope<R>(_ name: String, _ body: () -> R) -> R {
@@ -19,6 +20,7 @@ public final class ParameterFactory {
 
   /// Normal values of standard deviation `gain / √(fan-in)`, all but the first dimension being the fan-in.
   func normal(_ name: String, _ shape: [Int], gain: Float) -> Parameter {
+    guard let noise else { return keep(name, .unset(shape)) }
     let full = (prefix + [name]).joined(separator: ".")
     let fanIn = shape.dropFirst().reduce(1, *)
     let stream = NoiseStream(seed: noise.key, digest: Array(full.utf8))

@@ -11,8 +11,8 @@ public final class UNet: Sendable {
   let encoder: Encoder
   let decoder: Decoder
 
-  /// A network with random weights.
-  public init(_ configuration: UNetConfiguration, seed: UInt64 = 0) {
+  /// A network with random weights, or with none where `seed` is `nil`: until every parameter is loaded it says nothing.
+  public init(_ configuration: UNetConfiguration, seed: UInt64? = 0) {
     precondition(configuration.problem == nil, configuration.problem ?? "")
     self.configuration = configuration
     let make = ParameterFactory(seed: seed)
@@ -36,7 +36,7 @@ public final class UNet: Sendable {
     _ z: Tensor, _ embedding: Tensor, context: Tensor? = nil, precision: DType
   ) throws(TensorError) -> Features {
     try requirePicture(z)
-    let x = try z.folded(configuration.fold).converted(to: precision)
+    let x = try z.converted(to: precision).folded(configuration.fold)
     return try encoder(x, embedding, context: context?.converted(to: precision))
   }
 
@@ -45,7 +45,7 @@ public final class UNet: Sendable {
     _ features: Features, _ embedding: Tensor, context: Tensor? = nil
   ) throws(TensorError) -> Tensor {
     let context = context?.converted(to: features.middle.dtype)
-    return try decoder(features, embedding, context: context).converted(to: .f32).unfolded(configuration.fold)
+    return try decoder(features, embedding, context: context).unfolded(configuration.fold).converted(to: .f32)
   }
 
   /// The network's output at `z`, `[B, H, W, C]` float32, with a level for each sample or one for all.

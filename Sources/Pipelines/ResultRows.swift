@@ -93,8 +93,11 @@ extension Tensor {
     return [Float](unsafeUninitializedCapacity: height * count) { to, initialised in
       withBytes { bytes in
         let from = bytes.bindMemory(to: Float.self)
-        for row in 0..<height {
-          for i in 0..<count { to[row * count + i] = scale * from[row * own + i] + offset }
+        let to = to
+        parallel(height, cost: count) { range in
+          for row in range {
+            for i in 0..<count { to[row * count + i] = scale * from[row * own + i] + offset }
+          }
         }
       }
       initialised = height * count

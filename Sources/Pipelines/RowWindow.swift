@@ -28,12 +28,15 @@ struct RowWindow {
     values.append(contentsOf: repeatElement(0, count: added * rowCount))
     values.withUnsafeMutableBufferPointer { values in
       new.withUnsafeBufferPointer { new in
-        for row in 0..<added {
-          let to = UnsafeMutableBufferPointer(
-            rebasing: values[(start + row * rowCount)..<(start + (row + 1) * rowCount)])
-          let from = UnsafeBufferPointer(rebasing: new[(row * count)..<((row + 1) * count)])
-          for i in 0..<count { to[i] = scale * from[i] + offset }
-          for i in count..<rowCount { to[i] = to[i - channels] }
+        let (values, channels) = (values, channels)
+        parallel(added, cost: rowCount) { range in
+          for row in range {
+            let to = UnsafeMutableBufferPointer(
+              rebasing: values[(start + row * rowCount)..<(start + (row + 1) * rowCount)])
+            let from = UnsafeBufferPointer(rebasing: new[(row * count)..<((row + 1) * count)])
+            for i in 0..<count { to[i] = scale * from[i] + offset }
+            for i in count..<rowCount { to[i] = to[i - channels] }
+          }
         }
       }
     }
@@ -102,9 +105,12 @@ struct RowWindow {
     let count = width * channels
     return [Float](unsafeUninitializedCapacity: height * count) { to, initialised in
       values.withUnsafeBufferPointer { values in
-        for row in 0..<height {
-          let from = UnsafeBufferPointer(rebasing: values[(start(of: y + row) + x * channels)...].prefix(count))
-          for i in 0..<count { to[row * count + i] = scale * from[i] + offset }
+        let to = to
+        parallel(height, cost: count) { range in
+          for row in range {
+            let from = UnsafeBufferPointer(rebasing: values[(start(of: y + row) + x * channels)...].prefix(count))
+            for i in 0..<count { to[row * count + i] = scale * from[i] + offset }
+          }
         }
       }
       initialised = height * count
@@ -131,10 +137,14 @@ struct RowWindow {
       across.withUnsafeBufferPointer { across in
         region.withBytes { bytes in
           let floats = bytes.bindMemory(to: Float.self)
-          for (row, weight) in weights.enumerated() {
-            let to = UnsafeMutableBufferPointer(rebasing: values[(first + row * rowCount)...].prefix(count))
-            let from = UnsafeBufferPointer(rebasing: floats[(row * count)..<((row + 1) * count)])
-            for i in 0..<count { to[i] += weight * across[i] * from[i] }
+          let values = values
+          parallel(weights.count, cost: count) { range in
+            for row in range {
+              let weight = weights[row]
+              let to = UnsafeMutableBufferPointer(rebasing: values[(first + row * rowCount)...].prefix(count))
+              let from = UnsafeBufferPointer(rebasing: floats[(row * count)..<((row + 1) * count)])
+              for i in 0..<count { to[i] += weight * across[i] * from[i] }
+            }
           }
         }
       }

@@ -4,7 +4,7 @@ internal import CKernels
 ///
 /// `cost` is roughly the number of elements that one index touches: small work stays on the calling thread. Shares depend
 /// on the number of threads, so `body` must give the same bits however the range is cut.
-func parallel(_ count: Int, cost: Int, _ body: (Range<Int>) -> Void) {
+package func parallel(_ count: Int, cost: Int, _ body: (Range<Int>) -> Void) {
   guard count > 1, count * cost > 16_384 else { return body(0..<count) }
   withoutActuallyEscaping(body) { body in
     var share = Share(count: count, body: body)

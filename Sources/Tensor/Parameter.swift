@@ -11,7 +11,8 @@ public final class Parameter: @unchecked Sendable {
   public private(set) var value: Tensor
   /// Frozen parameters get no gradient, and nothing is recorded for them.
   public var isTrainable: Bool
-  private var version = 0
+  /// Counts the changes of the value.
+  public private(set) var version = 0
   private let packed = Mutex(PackedForms())
 
   /// The value in each layout that some convolution wants. Plans for many picture sizes mostly share a few layouts.

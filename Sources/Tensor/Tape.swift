@@ -7,6 +7,14 @@ final class Slot: @unchecked Sendable {
     gradient = if let gradient { try add1(gradient, g) } else { g.detached }
   }
 
+  /// What has arrived so far where it has the shape and dtype of `other`, for an operation that adds it to its own share
+  /// while it makes that.
+  func takeGradient(like other: Tensor) -> Tensor? {
+    guard let found = gradient, found.shape == other.shape, found.dtype == other.dtype else { return nil }
+    gradient = nil
+    return found
+  }
+
   private func add1(_ a: Tensor, _ b: Tensor) throws(TensorError) -> Tensor {
     try Tape.paused { () throws(TensorError) in try Tensor.sum(1, a, 1, b) }
   }

@@ -66,6 +66,9 @@ public struct Tensor: Sendable {
     return out
   }
 
+  /// Float32 of no particular value, for weights that are loaded next: memory that nobody has written costs nothing.
+  public static func unset(_ shape: [Int]) -> Tensor { Tensor(uninitialised: shape, .f32) }
+
   public static func full(_ shape: [Int], _ value: Float) -> Tensor {
     let out = Tensor(uninitialised: shape, .f32)
     out.floatPointer.update(repeating: value, count: out.count)
@@ -105,6 +108,12 @@ public struct Tensor: Sendable {
     copy.slot = nil
     return copy
   }
+
+  /// Whether gradients arrive here.
+  public var isOnTape: Bool { slot != nil }
+
+  /// Whether both are views of the same memory: what one says, the other says.
+  public func sharesMemory(with other: Tensor) -> Bool { storage === other.storage }
 
   /// The same values in memory of their own, off the tape.
   public func copied() -> Tensor {

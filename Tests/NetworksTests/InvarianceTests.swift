@@ -96,6 +96,40 @@ import Testing
     }
   }
 
+  @Test("regions have the same bits alone and 16 at once, steered by an adapter", arguments: nativeTypes)
+  func steeredBatch(precision: DType) throws {
+    let unet = try randomCore(UNetConfiguration())
+    var configuration = ConditionEncoderConfiguration()
+    (configuration.sees, configuration.blend) = (.conditionAndNoisy, .channel)
+    let adapter = ConditionEncoder(configuration, core: unet.configuration, seed: 3)
+    try fillZeros(of: adapter.parameters)
+    for parameter in unet.parameters + adapter.parameters { parameter.isTrainable = false }
+    let (z, c) = (pictures(16, 64, 64), pictures(16, 64, 64, seed: 2))
+    let level = [Schedule.cosineAngle.level(at: 0.4)]
+    for count in [2, 3, 16] {
+      func first(_ x: Tensor) throws -> Tensor {
+        try Tensor(Array(x.floats().prefix(x.count / 16 * count)), shape: [count] + x.shape.dropFirst())
+      }
+      let together = try withThreads(2) { try steered(unet, by: adapter, try first(z), try first(c), level, precision) }
+      for i in Set([0, 1, count - 1]) {
+        let alone = try withThreads(1) { try steered(unet, by: adapter, z.sample(i), c.sample(i), level, precision) }
+        #expect(sameBits(alone, together.sample(i)), "sample \(i) of \(count)")
+      }
+    }
+  }
+
+  @Test("a frozen network says something else once its weights are replaced")
+  func replacedWeights() throws {
+    let unet = try randomCore(.golden)
+    for parameter in unet.parameters { parameter.isTrainable = false }
+    let (z, level) = (pictures(1, 32, 32), [Schedule.cosineAngle.level(at: 0.5)])
+    let before = try unet(z, level, precision: .f32)
+    #expect(sameBits(try unet(z, level, precision: .f32), before))
+    let weight = try #require(unet.parameters.first { $0.name.hasSuffix("modulation.weight") })
+    try weight.assign(try weight.value.scaled(2))
+    #expect(!sameBits(try unet(z, level, precision: .f32), before))
+  }
+
   @Test("one and two threads give the same bits", arguments: nativeTypes)
   func threads(precision: DType) throws {
     for unet in [try randomCore(.golden), try randomCore(UNetConfiguration())] {

@@ -155,21 +155,27 @@ private func normals(_ count: Int, _ name: String) -> [Float] {
     let (x, d) = (Block(normals(count, "x"), type), Block(normals(count, "d"), type))
     let (gain, scale, shift) = (normals(channels, "g"), normals(channels, "scale"), normals(channels, "shift"))
     let zeros = [Float](repeating: 0, count: channels)
-    var (out, dx) = (Block(unwritten: count, type), Block(unwritten: count, type))
+    var (out, dx, sum) = (Block(unwritten: count, type), Block(unwritten: count, type), Block(unwritten: count, type))
     var found = (zeros, zeros, zeros)
+    var again = (zeros, zeros, zeros)
     var wanted = (zeros, zeros, zeros)
     var (y, gradient) = ([Float](repeating: 0, count: count), [Float](repeating: 0, count: count))
     let (r, c) = (ck_int(rows), ck_int(channels))
     at(level) {
       ck_norm_forward(type, x.bytes, gain, scale, shift, 1e-6, activate, &out.bytes, r, c)
       ck_norm_backward(
-        type, x.bytes, gain, scale, shift, 1e-6, activate, d.bytes, &dx.bytes, &found.0, &found.1, &found.2, r, c)
+        type, x.bytes, gain, scale, shift, 1e-6, activate, d.bytes, nil, &dx.bytes, &found.0, &found.1, &found.2, r, c)
+      ck_norm_backward(
+        type, x.bytes, gain, scale, shift, 1e-6, activate, d.bytes, x.bytes, &sum.bytes, &again.0, &again.1, &again.2,
+        r,
+        c)
     }
     ckr_norm_forward(x.floats, gain, scale, shift, 1e-6, activate, &y, r, c)
     ckr_norm_backward(
       x.floats, gain, scale, shift, 1e-6, activate, d.floats, &gradient, &wanted.0, &wanted.1, &wanted.2, r, c)
     agree(out.floats, y, type)
     agree(dx.floats, gradient, type, 1e-5)
+    agree(sum.floats, zip(gradient, x.floats).map { $0 + $1 }, type, 1e-5)
     agree(found.0, wanted.0, .CK_F32, 1e-5)
     agree(found.1, wanted.1, .CK_F32, 1e-5)
     agree(found.2, wanted.2, .CK_F32, 1e-5)

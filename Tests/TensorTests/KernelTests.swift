@@ -41,7 +41,8 @@ private func closeEnough(_ a: [Float], _ b: [Float], _ tolerance: Float) -> Bool
       var b = a
       at(level) {
         ck_norm_backward(
-          .CK_F32, x, g, scale, shift, 1e-6, activate, dout, &a.0, &a.1, &a.2, &a.3, ck_int(rows), ck_int(channels))
+          .CK_F32, x, g, scale, shift, 1e-6, activate, dout, nil, &a.0, &a.1, &a.2, &a.3, ck_int(rows),
+          ck_int(channels))
       }
       ckr_norm_backward(
         x, g, scale, shift, 1e-6, activate, dout, &b.0, &b.1, &b.2, &b.3, ck_int(rows), ck_int(channels))

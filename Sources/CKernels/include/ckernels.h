@@ -31,6 +31,18 @@ ck_int ck_attention_block(void);
 void ck_attention(const void *q, ck_int q_stride, const void *packed, ck_int keys, float scale, void *out,
                   ck_int out_stride, ck_int queries, ck_int width);
 
+/* Gradient of a convolution's weights from bfloat16 x (NHWC) and dout, float32 sums. Only where ck_has_weight_gradient(p) is
+ * 1. Give every thread some of the parts, each with a scratch of ck_weight_gradient_bytes(p) rounded up to 64, one behind the
+ * other; then finish writes dw (OIHW) and db (may be NULL) of output channels first ..< last. */
+typedef struct ck_gradient {
+  ck_int batch, height, width, in, out_height, out_width, out, kernel, stride, pad;
+} ck_gradient;
+int32_t ck_has_weight_gradient(const ck_gradient *p);
+ck_int ck_weight_gradient_parts(const ck_gradient *p);
+size_t ck_weight_gradient_bytes(const ck_gradient *p);
+void ck_weight_gradient_part(const ck_gradient *p, const void *x, const void *dout, ck_int part, void *scratch);
+void ck_weight_gradient_finish(const ck_gradient *p, const void *scratch, float *dw, float *db, ck_int first, ck_int last);
+
 /* Instruction set in use: "base", "x86-64-v3" or "x86-64-v4". `limit` lowers it (0 base, 1 v3, 2 v4) for tests and for
  * CODI_MAX_ISA; call before any kernel. */
 const char *ck_isa_name(void);

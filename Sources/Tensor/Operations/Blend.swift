@@ -8,14 +8,8 @@ extension Tensor {
   ///   - adapted: `a`, of the shape and dtype of `h`, `[B, H, W, C]`.
   ///   - mu: `[1]` (the paper's scalar) or `[C]`.
   public func blended(with adapted: Tensor, mu: Parameter) throws(TensorError) -> Tensor {
-    try requireSame(as: adapted, "blended")
+    let m = try checkedMu(mu, for: adapted)
     let c = shape.last ?? 0
-    guard mu.shape == [1] || mu.shape == [c], c <= 4096 else {
-      throw TensorError(
-        .shape, "blended", "μ \"\(mu.name)\" is \(mu.shape), the features are \(shape).",
-        remedy: "μ must be [1] or [\(c)].")
-    }
-    let m = mu.shape == [c] ? mu.value : Tensor.full([c], mu.value.scalar)
     var out = Tensor(uninitialised: shape, dtype)
     let (h, a, output) = (detached, adapted.detached, out)
     let rows = count / max(1, c)
@@ -50,5 +44,18 @@ extension Tensor {
       }
     }
     return out
+  }
+
+  /// `μ` for each channel, `[C]`.
+  /// - Throws: `TensorError` where `adapted` or `mu` do not fit these features.
+  func checkedMu(_ mu: Parameter, for adapted: Tensor) throws(TensorError) -> Tensor {
+    try requireSame(as: adapted, "blended")
+    let c = shape.last ?? 0
+    guard mu.shape == [1] || mu.shape == [c], c <= 4096 else {
+      throw TensorError(
+        .shape, "blended", "μ \"\(mu.name)\" is \(mu.shape), the features are \(shape).",
+        remedy: "μ must be [1] or [\(c)].")
+    }
+    return mu.shape == [c] ? mu.value : Tensor.full([c], mu.value.scalar)
   }
 }

@@ -67,11 +67,14 @@ extension Tensor {
     tape.record(&out) { (g: Tensor) throws(TensorError) in
       try residualSlot?.add(g)
       if let x {
-        key.part = 2
-        let plan = try ConvolutionPlan.plan(key)
         let dw = Tensor(uninitialised: w, .f32)
         let db: Tensor? = key.hasBias ? Tensor(uninitialised: [w[0]], .f32) : nil
-        try plan.backwardWeights(x, g, into: dw, db)
+        if let own = WeightGradient(key) {
+          own.compute(x, g, into: dw, db)
+        } else {
+          key.part = 2
+          try ConvolutionPlan.plan(key).backwardWeights(x, g, into: dw, db)
+        }
         try weightSlot?.add(dw)
         if let db { try biasSlot?.add(db) }
       }

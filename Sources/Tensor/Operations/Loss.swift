@@ -42,11 +42,22 @@ extension Tensor {
     return (loss, each)
   }
 
-  /// The sum of squares of all elements, in order.
+  /// The sum of squares of all elements: of runs of a fixed length, added up in order.
   public var squaredNorm: Double {
-    var sum = 0.0
-    ck_sum_squares(dtype.kernel, base, nil, ck_int(count), &sum)
-    return sum
+    let run = 65_536
+    let runs = (count + run - 1) / run
+    let sums = [Double](unsafeUninitializedCapacity: runs) { buffer, initialised in
+      nonisolated(unsafe) let to = buffer
+      parallel(runs, cost: run) { range in
+        for i in range {
+          var sum = 0.0
+          ck_sum_squares(dtype.kernel, pointer(at: i * run), nil, ck_int(min(run, count - i * run)), &sum)
+          to[i] = sum
+        }
+      }
+      initialised = runs
+    }
+    return sums.reduce(0, +)
   }
 
   /// Largest absolute difference from `other`, of the same count.

@@ -28,8 +28,12 @@ struct Bench: AsyncParsableCommand {
   var seams: String?
   @Option(help: "Measure a network that other engines are timed on instead: pixel or sd15.")
   var shape: NetworkBenchmark.Shape?
-  @Option(help: "With --shape: pictures at once.") var batch = 1
-  @Option(help: "With --shape: runs after two to warm up.") var runs = 9
+  @Flag(help: "Measure sampling on regions of 64 by 64 pixels with a core and an adapter of random weights instead.")
+  var sampling = false
+  @Option(help: "Train two small cores for so many steps instead, in bf16 and in f32, and compare their losses.")
+  var curves = 0
+  @Option(help: "With --shape or --sampling: pictures at once.") var batch = 1
+  @Option(help: "With --shape or --sampling: runs after two to warm up.") var runs = 9
   @Flag(help: "With --shape: a training step instead of a pass.") var train = false
   @Flag(help: "Print where the time goes, by kind of work.") var trace = false
   @OptionGroup var output: OutputOptions
@@ -38,6 +42,8 @@ struct Bench: AsyncParsableCommand {
     let dtype = try Precision.choose(precision)
     if let seams { return try await measureSeams(seams, dtype) }
     if let shape { return try await network(shape, dtype) }
+    if curves > 0 { return try await lossCurves() }
+    if sampling { return try await samplingSpeed(dtype) }
     if !trainingOnly { try await conversion(dtype) }
     try Interruption.check()
     if isolationPairs > 0 { try await isolation(dtype) }
@@ -71,6 +77,41 @@ struct Bench: AsyncParsableCommand {
       text: String(
         format: "%@ %@, batch %d, %@: median %.4f s, %.0f GFLOP/s, peak memory %d MiB", shape.rawValue,
         train ? "training step" : "pass", batch, dtype.rawValue, measured.median, rate, peakMemory >> 20))
+    if trace { show(measured.trace) }
+  }
+
+  private func lossCurves() async throws {
+    let steps = curves
+    let made = try await Compute.run { () throws in
+      try PrecisionComparison.run(steps: steps, between: Interruption.check)
+    }
+    for (i, (low, full)) in zip(made.low, made.full).enumerated() {
+      output.emit(
+        ["work": "curves", "step": (i + 1) * made.window, "bf16": low, "f32": full],
+        text: String(format: "steps to %5d  loss bf16 %.5f  f32 %.5f", min(steps, (i + 1) * made.window), low, full))
+    }
+    let (mean, deviation) = made.difference
+    output.emit(
+      ["work": "curves", "difference": mean, "deviation": deviation, "steps": steps],
+      text: String(format: "bf16 / f32 - 1: mean %+.4f, standard deviation %.4f over the windows", mean, deviation))
+  }
+
+  private func samplingSpeed(_ dtype: DType) async throws {
+    let (batch, steps, runs) = (max(1, batch), steps, runs)
+    let measured = try await Compute.run { () throws in
+      try SamplingBenchmark.run(
+        batch: batch, steps: steps, precision: dtype, runs: runs, between: Interruption.check)
+    }
+    output.emit(
+      [
+        "work": "sampling", "batch": batch, "steps": steps, "precision": dtype.rawValue, "median": measured.median,
+        "min": measured.seconds.min() ?? measured.median, "runs": measured.seconds.count,
+        "allocated": measured.allocated, "peak-mib": peakMemory >> 20, "onednn": oneDNNVersion,
+      ],
+      text: String(
+        format: "sampling  %d × 64², %d steps, %@: median %.4f s, peak memory %d MiB, %d bytes allocated meanwhile",
+        batch,
+        steps, dtype.rawValue, measured.median, peakMemory >> 20, measured.allocated))
     if trace { show(measured.trace) }
   }
 
