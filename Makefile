@@ -11,7 +11,7 @@ PACKAGES := pkg-config libdnnl-dev libopenblas-openmp-dev liblapacke-dev libzip-
   libvips-dev liblcms2-dev libsqlite3-dev libcurl4-openssl-dev libssl-dev
 # Programs that tests compare with, or run the program under. A test that misses one is skipped and says so, hence
 # `make test TEST_PACKAGES=` does without.
-TEST_PACKAGES := docker-registry skopeo strace openssl
+TEST_PACKAGES := docker-registry skopeo strace openssl openmpi-bin
 SOURCES := Package.swift Sources Plugins Tests
 BUILT = $(or $(PRODUCTS),.build/release)
 CODI = .build/release/codi

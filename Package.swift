@@ -43,6 +43,8 @@ let cTargets: [Target] = [
   .target(name: "CSandbox", dependencies: ["CPluginABI"], cSettings: c),
   .target(name: "CKernels", cSettings: c, linkerSettings: [.linkedLibrary("gomp"), .linkedLibrary("m")]),
   .target(name: "CDnnl", cSettings: c, linkerSettings: [.linkedLibrary("dnnl")]),
+  // Loads libmpi when it is asked for.
+  .target(name: "CMPI", cSettings: c),
   .target(name: "CCurl", dependencies: ["Clibcurl"], cSettings: c),
   .target(name: "CVips", dependencies: ["Clibvips"], cSettings: c, linkerSettings: [.linkedLibrary("lcms2")]),
 ]
@@ -58,7 +60,7 @@ let rooms: [Target] = [
   room("Metrics", ["Tensor", "Imaging", "Bundles"]),
   room(
     "Distillation",
-    ["Tensor", "Diffusion", "Networks", "Bundles", "Adapters", "Imaging", "Registry", "Metrics", log]),
+    ["CMPI", "Tensor", "Diffusion", "Networks", "Bundles", "Adapters", "Imaging", "Registry", "Metrics", log]),
   room(
     "Pipelines",
     ["Tensor", "Diffusion", "Networks", "Bundles", "Adapters", "Imaging", "Registry", "Metrics", sqlite, log]),

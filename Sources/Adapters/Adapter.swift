@@ -53,10 +53,11 @@ public struct Adapter: Sendable {
   }
 
   /// How to sample with this adapter in `steps` steps.
+  /// - Parameter given: another predictor than the manifest's.
   /// - Throws: `BundleError` when the manifest names a predictor that this program does not know.
-  public func sampler(steps: Int) throws(BundleError) -> Sampler {
+  public func sampler(steps: Int, predictor given: Predictor? = nil) throws(BundleError) -> Sampler {
     let sampling = manifest.sampling
-    guard let predictor = Predictor(rawValue: sampling?.predictor ?? "ddim") else {
+    guard let predictor = given ?? Predictor(rawValue: sampling?.predictor ?? "ddim") else {
       throw BundleError(
         .invalidValue, at: "\(manifest.name)@\(manifest.version): sampling.predictor",
         "\"\(sampling?.predictor ?? "")\" is unknown; this program has "

@@ -33,6 +33,13 @@ public enum Schedule: String, Codable, Sendable, Hashable, CaseIterable {
     }
   }
 
+  /// The time of an angle `φ` in `[0, π/2]`: the inverse of ``level(at:)``.
+  public func time(angle: Double) -> Double {
+    switch self {
+    case .cosineAngle: min(1, max(0, angle * 2 / .pi))
+    }
+  }
+
   /// `steps + 1` levels from `start` down to clean, equally spaced in time.
   public func levels(steps: Int, from start: Double = 1) -> [NoiseLevel] {
     (0...max(1, steps)).map { level(at: start * Double(max(1, steps) - $0) / Double(max(1, steps))) }

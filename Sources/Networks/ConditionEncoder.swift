@@ -60,7 +60,7 @@ public final class ConditionEncoder: Sendable {
   /// the picture, and further condition channels through zeros. The copies are trainable.
   public func copyEncoder(of core: UNet) throws(TensorError) {
     var theirs: [String: Parameter] = [:]
-    for parameter in core.parameters { theirs[parameter.name] = parameter }
+    for parameter in core.parameters { theirs[String(parameter.name.dropFirst(core.scope.count))] = parameter }
     for mine in parameters {
       guard let source = theirs[mine.name] else { continue }
       mine.isTrainable = true

@@ -7,7 +7,15 @@ public final class ParameterFactory {
   private var prefix: [String] = []
   public private(set) var parameters: [Parameter] = []
 
-  public init(seed: UInt64?) { noise = seed.map { NoiseStream(seed: $0, digest: []) } }
+  private let root: String
+
+  /// - Parameters:
+  ///   - seed: of the values; `nil` leaves them as they come, until they are loaded.
+  ///   - scope: put before every name; values do not depend on it.
+  public init(seed: UInt64?, scope: String = "") {
+    noise = seed.map { NoiseStream(seed: $0, digest: []) }
+    root = scope
+  }
 
   /// Runs `body` with `name.` before every name.
   func scope<R>(_ name: String, _ body: () -> R) -> R {
@@ -34,7 +42,7 @@ public final class ParameterFactory {
   }
 
   private func keep(_ name: String, _ value: Tensor) -> Parameter {
-    let parameter = Parameter(name: (prefix + [name]).joined(separator: "."), value)
+    let parameter = Parameter(name: root + (prefix + [name]).joined(separator: "."), value)
     parameters.append(parameter)
     return parameter
   }

@@ -5,17 +5,20 @@ public import Tensor
 /// unless its configuration is ``UNetConfiguration/Grouped``.
 public final class UNet: Sendable {
   public let configuration: UNetConfiguration
-  /// In a fixed order; names are those of the weights file.
+  /// In a fixed order; names are ``scope`` and those of the weights file.
   public let parameters: [Parameter]
+  /// Before every name: empty, or for networks whose parameters are kept beside another's.
+  public let scope: String
   let time: TimeEmbedding
   let encoder: Encoder
   let decoder: Decoder
 
   /// A network with random weights, or with none where `seed` is `nil`: until every parameter is loaded it says nothing.
-  public init(_ configuration: UNetConfiguration, seed: UInt64? = 0) {
+  public init(_ configuration: UNetConfiguration, seed: UInt64? = 0, scope: String = "") {
     precondition(configuration.problem == nil, configuration.problem ?? "")
     self.configuration = configuration
-    let make = ParameterFactory(seed: seed)
+    self.scope = scope
+    let make = ParameterFactory(seed: seed, scope: scope)
     let channels = configuration.pictureChannels * configuration.fold * configuration.fold
     time =
       configuration.grouped == nil

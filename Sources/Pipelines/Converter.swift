@@ -54,9 +54,7 @@ public struct Converter: Sendable {
       throw ConversionError(
         .options, at: reference, "\(steps) steps are not between 1 and 1000.", remedy: "Use --steps 4, for example.")
     }
-    var sampler = try adapter.sampler(steps: steps)
-    if let predictor = options.predictor { sampler.predictor = predictor }
-    self.sampler = sampler
+    sampler = try adapter.sampler(steps: steps, predictor: options.predictor)
     guard sampler.start == 1 || conditionChannels >= adapter.core.network.configuration.pictureChannels else {
       throw ConversionError(
         .unsupported, at: reference, "sampling.start is below 1, but the condition has no picture to start from.",
@@ -66,6 +64,9 @@ public struct Converter: Sendable {
 
   /// Network evaluations for each region.
   public var steps: Int { sampler.steps }
+
+  /// Whether steps look back at the one before, which is kept for them.
+  var looksBack: Bool { sampler.predictor.looksBack && steps > 1 }
 
   /// The regions for an input of this size.
   public func plan(width: Int, height: Int) throws -> RegionPlan {

@@ -58,6 +58,8 @@ struct MemoryModel: Sendable {
       var output: (width: Int, height: Int)
       var cut: RegionPlan
       var steps: Int
+      /// Whether each step keeps what the one before said.
+      var looksBack = false
       var halo: Int
       var features: Int
     }
@@ -128,7 +130,8 @@ struct MemoryModel: Sendable {
     let (region, height) = (stage.cut.regionHeight, stage.cut.height)
     let strip = StepCascade.stripHeight
     let condition = min(height, region + Converter.bandHeight + region)
-    let step = min(height, region + max(strip, Converter.bandHeight)) + min(height, region) + 4 * strip
+    let rows = min(height, region + max(strip, Converter.bandHeight))
+    let step = rows * (stage.looksBack ? 2 : 1) + min(height, region) + 4 * strip
     let call = ResultRows.callHeight + strip + 2 * stage.halo
     return 3 * 4 * stage.cut.width * (condition + stage.steps * step + 4 * min(height, call) + 3 * strip)
   }

@@ -99,7 +99,8 @@ extension Job {
         size = try converter.outputSize(width: size.width, height: size.height)
         load.stages.append(
           .init(
-            output: size, cut: cut, steps: converter.steps, halo: converter.adapter.manifest.geometry?.halo ?? 0,
+            output: size, cut: cut, steps: converter.steps, looksBack: converter.looksBack,
+            halo: converter.adapter.manifest.geometry?.halo ?? 0,
             features: converter.keepsFeatures ? options.featureBudget : 0))
       }
       return load

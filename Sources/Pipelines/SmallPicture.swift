@@ -94,12 +94,14 @@ extension Converter {
       inputs.map(\.noise), draw: 0, height: plan.height, width: plan.width, channels: channels)
     var z = try sampler.begin(noise: noise, from: sampler.start < 1 ? c.channels(0..<channels) : nil)
     var features: Features?
+    var memory: Predictor.Memory?
     let levels = sampler.levels
     for (t, s) in zip(levels, levels.dropFirst()) {
       if shouldStop() { throw CancellationError() }
       if features == nil || options.featureBudget == 0 { features = try denoiser.prepare(c) }
       let predicted = try denoiser(z, c, [t], prepared: features)
-      z = try sampler.advance(z, output: predicted, noise: noise, from: t, to: s)
+      let step = try sampler.advance(z, output: predicted, noise: noise, from: t, to: s, after: memory)
+      (z, memory) = (step.z, step.memory)
     }
     return inputs.enumerated().map { index, input in
       z.sample(index).topLeft(width: input.output.width, height: input.output.height, scale: 0.5, offset: 0.5)

@@ -11,8 +11,8 @@ internal import Tensor
 @Compute final class StepCascade {
   private struct Step {
     let t, s: NoiseLevel
-    /// `z_t`, and the weighed sum of what the regions so far predict.
-    var z, sum: RowWindow
+    /// `z_t`, the weighed sum of what the regions so far predict, and `x̂` of the step before, where the sampler looks back.
+    var z, sum, before: RowWindow
     /// The next row of regions.
     var next = 0
   }
@@ -47,7 +47,7 @@ internal import Tensor
     let levels = sampler.levels
     steps = zip(levels, levels.dropFirst()).map { t, s in
       let empty = RowWindow(width: plan.width, channels: channels)
-      return Step(t: t, s: s, z: empty, sum: empty)
+      return Step(t: t, s: s, z: empty, sum: empty, before: empty)
     }
     features = FeatureCache(budget: featureBudget)
     (self.willEvaluate, self.output) = (willEvaluate, output)
@@ -81,9 +81,10 @@ internal import Tensor
   }
 
   /// Gives step number `index` the next rows of its `z`, and works off the rows of regions that they complete.
-  private func advance(_ index: Int, by rows: Tensor) throws {
+  private func advance(_ index: Int, by rows: Tensor, after before: Tensor? = nil) throws {
     guard index < steps.count else { return try output(rows) }
     steps[index].z.append(rows)
+    if sampler.predictor.looksBack, let before { steps[index].before.append(before) }
     while steps[index].next < plan.rows.count,
       steps[index].z.rows.upperBound >= plan.rows[steps[index].next] + plan.regionHeight
     {
@@ -106,7 +107,15 @@ internal import Tensor
         let predicted = try steps[index].sum.tensor(y: start, width: plan.width, height: strip.count)
         steps[index].z.drop(before: strip.upperBound)
         steps[index].sum.drop(before: strip.upperBound)
-        try advance(index + 1, by: try sampler.advance(z, output: predicted, noise: epsilon(strip), from: t, to: s))
+        var memory: Predictor.Memory?
+        if sampler.predictor.looksBack, index > 0 {
+          let signal = try steps[index].before.tensor(y: start, width: plan.width, height: strip.count)
+          memory = Predictor.Memory(signal: signal, level: steps[index - 1].t)
+          steps[index].before.drop(before: strip.upperBound)
+        }
+        let step = try sampler.advance(
+          z, output: predicted, noise: epsilon(strip), from: t, to: s, after: memory)
+        try advance(index + 1, by: step.z, after: step.memory.signal)
       }
     }
   }

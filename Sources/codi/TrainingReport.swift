@@ -9,10 +9,15 @@ struct TrainingReport: Sendable {
   private let folder: RunFolder
   private let output: OutputOptions
   private let bar: ProgressBar
+  private let isFirst: Bool
 
-  init(_ folder: RunFolder, _ output: OutputOptions) {
+  /// - Parameter ranks: of several processes the first one speaks.
+  init(_ folder: RunFolder, _ output: OutputOptions, _ ranks: Ranks = .alone) {
     self.folder = folder
+    var output = output
+    if !ranks.isFirst { (output.json, output.quiet) = (false, true) }
     self.output = output
+    isFirst = ranks.isFirst
     bar = ProgressBar(quiet: output.quiet)
   }
 
@@ -27,7 +32,7 @@ struct TrainingReport: Sendable {
     if precision != wanted {
       output.say("this CPU has no bfloat16 that may be used: training in float32, which is slower")
     }
-    guard !broken.isEmpty else { return }
+    guard !broken.isEmpty, isFirst else { return }
     let shown = broken.prefix(20).map { "  \($0.name): \($0.reason)\n" }.joined()
     let rest = broken.count > 20 ? "  and \(broken.count - 20) more\n" : ""
     // Said when quiet, too: what is missing changes what comes out.
@@ -46,6 +51,13 @@ struct TrainingReport: Sendable {
         "event": "progress", "step": p.step, "samples": p.samples, "total": p.total, "loss": p.loss,
         "samples-per-second": p.samplesPerSecond,
       ]))
+  }
+
+  /// A run in trouble, said when quiet too: it may cost days.
+  func notice(_ text: String) {
+    guard isFirst else { return }
+    if output.json { output.printLine(OutputOptions.line(["event": "warning", "reason": text])) }
+    StandardStreams.say("warning: \(text)\n")
   }
 
   /// The last line, and the page of the run.

@@ -19,6 +19,13 @@ import Testing
     #expect(levels.allSatisfy { abs($0.alpha * $0.alpha + $0.sigma * $0.sigma - 1) < 2e-7 })
   }
 
+  @Test("a level's time comes back from its angle", arguments: Schedule.allCases)
+  func angles(schedule: Schedule) {
+    for time in [0, 0.001, 0.3, 0.999, 1] {
+      #expect(abs(schedule.time(angle: schedule.level(at: time).angle) - time) < 1e-6)
+    }
+  }
+
   @Test("the cosine-angle schedule is uniform in the angle")
   func cosineAngle() {
     for time in [0.1, 1.0 / 3, 0.55, 0.999] { #expect(abs(level(time).angle - time * .pi / 2) < 1e-6) }

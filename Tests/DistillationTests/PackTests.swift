@@ -72,6 +72,32 @@ import Testing
     }
   }
 
+  @Test(
+    "runs of the lab, whose core is no bundle's or whose network is no sampler, are not packed",
+    arguments: [
+      ("distillation.trains", "  trains: everything"), ("regression", "method: regression"),
+      ("random-core", "method: random-core"), ("then-condition", "method: consistency-then-condition"),
+    ])
+  func labOnly(reason: String, line: String) throws {
+    try withPacked { packed in
+      let text = try String(contentsOf: packed.run.recipe, encoding: .utf8)
+      let key = line.prefix { $0 != ":" }
+      var lines = text.split(separator: "\n").map { $0.hasPrefix("\(key):") ? line : String($0) }
+      if key == "method" {
+        // The packed run's choice of a loss is codi's alone.
+        lines = lines.filter { !$0.hasPrefix("  velocity:") }
+      }
+      try save(Array(lines.joined(separator: "\n").utf8), packed.run.recipe.path)
+      let core = try Core(try packed.extract(packed.core, "core2"))
+      let error = #expect(throws: TrainingError.self) {
+        try packer(packed.run).packAdapter(
+          core: core, library: Toy.library, toolchain: "test", to: "\(packed.path)/lab.codi")
+      }
+      #expect(error?.reason.contains("run of the lab") == true && error?.reason.contains(reason) == true)
+      #expect(!FileManager.default.fileExists(atPath: "\(packed.path)/lab.codi"))
+    }
+  }
+
   @Test("an adapter refuses every core but its own, in one sentence with both names and the command that helps")
   func otherCore() throws {
     try withPacked { packed in

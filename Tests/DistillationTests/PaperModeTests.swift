@@ -79,14 +79,28 @@ import Testing
       parts.velocity += Self.squares(v, truth) / each
       var wanted = fixed?[i] ?? []
       if fixed == nil {
-        let kept = options.predictor == .prev ? noise : predicted
+        let kept =
+          switch options.predictor {
+          case .prev: noise
+          case .ddim, .dpmSolver: predicted
+          case .mix: zip(noise, predicted).map { Double(options.gamma) * $0 + (1 - Double(options.gamma)) * $1 }
+          }
         let zs = zip(signal, kept).map { alphaS * $0 + sigmaS * $1 }
         let vs = try run(target, zs, i, s)
         wanted =
-          options.space == .noise
-          ? zip(zs, vs).map { sigmaS * $0 + alphaS * $1 } : zip(zs, vs).map { alphaS * $0 - sigmaS * $1 }
+          switch options.space {
+          case .noise: zip(zs, vs).map { sigmaS * $0 + alphaS * $1 }
+          case .signal: zip(zs, vs).map { alphaS * $0 - sigmaS * $1 }
+          case .velocity: vs
+          }
       }
-      parts.consistency += Self.squares(wanted, options.space == .noise ? predicted : signal) / each
+      let mine =
+        switch options.space {
+        case .noise: predicted
+        case .signal: signal
+        case .velocity: zip(predicted, signal).map { alphaS * $0 - sigmaS * $1 }
+        }
+      parts.consistency += Self.squares(wanted, mine) / each
       parts.wanted.append(wanted)
     }
     let n = Double(times.count)
@@ -106,9 +120,11 @@ import Testing
   }
 
   func loss(_ times: [Double], _ options: DistillationOptions) throws -> DistillationLoss {
-    try distillationLoss(
-      student: student, target: target, x: x, condition: c, epsilon: epsilon, times: times, options: options,
-      consistency: options.consistency)
+    try distillationLoss(networks, x: x, epsilon: epsilon, times: times, options: options)
+  }
+
+  var networks: DistillationNetworks {
+    DistillationNetworks(student: { try student($0, c, $1) }, target: { try target($0, c, $1) })
   }
 
   // MARK: Paper mode
@@ -119,6 +135,13 @@ import Testing
     #expect(paper.predictor == .prev && paper.space == .noise && paper.times == .common)
     #expect(paper.consistency == 1 && paper.guidance == 1 && paper.velocity == 0 && paper.warmUpSamples == 0)
     #expect(paper.gap == 1.0 / 1000 && paper.earliest == 0 && paper.latest == 1)
+    #expect(paper.trains == .adapter && paper.form == .discrete && paper.ode == .own && paper.target == .ema)
+    #expect(paper.metric == .l2 && paper.weighting == .none && paper.guidanceSchedule == .constant)
+    #expect(paper.gaps == .fixed && paper.cycle == 0 && AdapterRecipe().method == .codi)
+    // The first value of every choice.
+    #expect(Predictor.allCases.first == .prev && DistillationOptions.Space.allCases.first == .noise)
+    #expect(DistillationOptions.Form.allCases.first == .discrete && DistillationOptions.ODE.allCases.first == .own)
+    #expect(DistillationOptions.Target.allCases.first == .ema && DistillationOptions.Metric.allCases.first == .l2)
     let draw = StepNoise(NoiseStream(key: 1), step: 4, like: x)
     let times = draw.commonTime(from: paper.gap, to: paper.latest)
     #expect(Set(times).count == 1 && times.count == batch && (paper.gap...1).contains(times[0]))
@@ -127,10 +150,10 @@ import Testing
 
   nonisolated static let variants: [DistillationOptions] = {
     var all = [DistillationOptions()]
-    for predictor in Predictor.allCases {
+    for predictor in [Predictor.prev, .ddim, .mix] {
       for space in DistillationOptions.Space.allCases {
         var options = DistillationOptions()
-        (options.predictor, options.space) = (predictor, space)
+        (options.predictor, options.space, options.gamma) = (predictor, space, 0.3)
         (options.gap, options.earliest) = (0.1, 0.02)
         (options.consistency, options.guidance, options.velocity) = (2, 0.5, 0.25)
         all.append(options)
@@ -166,19 +189,14 @@ import Testing
   func warmUp() throws {
     var options = DistillationOptions()
     options.velocity = 1
-    let loss = try distillationLoss(
-      student: student, target: target, x: x, condition: c, epsilon: epsilon, times: [0.5, 0.5, 0.5], options: options,
-      consistency: 0)
+    options.warmUpSamples = 100
+    let loss = try self.loss([0.5, 0.5, 0.5], options)
     let expected = try expected([0.5, 0.5, 0.5], options)
     #expect(loss.values["consistency"] == nil)
     #expect(abs(Double(loss.total.scalar) - expected.guidance - expected.velocity) < 1e-4)
     options.guidance = 0
     options.velocity = 0
-    #expect(throws: TrainingError.self) {
-      try distillationLoss(
-        student: student, target: target, x: x, condition: c, epsilon: epsilon, times: [0.5, 0.5, 0.5],
-        options: options, consistency: 0)
-    }
+    #expect(throws: TrainingError.self) { try self.loss([0.5, 0.5, 0.5], options) }
   }
 
   // MARK: Identities (reference: the rotation form of v-prediction)

@@ -68,6 +68,40 @@ import Testing
       ("distillation: { target-decay: 1.5 }", "target-decay must be from 0 to 1"),
       ("distillation: { warm-up-samples: -1 }", "warm-up-samples"),
       ("distillation: { guidance: 0, warm-up-samples: 100 }", "nothing to learn at first"),
+      ("distillation: { predictor: dpm-solver++ }", "looks back"),
+      ("distillation: { ode: data, predictor: ddim }", "nothing to predict"),
+      ("distillation: { gamma: 2 }", "gamma must be"), ("distillation: { metric-width: 0 }", "metric-width"),
+      ("distillation: { snr-limit: -1 }", "snr-limit"), ("distillation: { cycle: -1 }", "cycle"),
+      ("distillation: { guidance: 0, guidance-schedule: fading }", "nothing to fade"),
+      ("distillation: { gaps: curriculum }", "stage-samples must say"),
+      ("distillation: { stage-samples: 9 }", "stage-samples is for"),
+      ("distillation: { form: continuous }", "choose predictor ddim, or ode data"),
+      ("distillation: { form: continuous, ode: data }", "choose space velocity"),
+      ("distillation: { form: continuous, ode: data, space: velocity }", "choose target stop-gradient"),
+      (
+        "distillation: { form: continuous, ode: data, space: velocity, target: stop-gradient, metric: cauchy }",
+        "choose metric l2"
+      ),
+      (
+        "distillation: { form: continuous, ode: data, space: velocity, target: stop-gradient, weighting: inverse-gap }",
+        "no gap"
+      ),
+      (
+        "distillation: { form: continuous, ode: data, space: velocity, target: stop-gradient }",
+        "training.precision must be f32"
+      ),
+      ("distillation: { form: progressive, stage-samples: 9 }", "choose ode frozen"),
+      (
+        "distillation: { form: progressive, stage-samples: 9, ode: frozen, predictor: ddim }", "choose space velocity"
+      ),
+      (
+        "distillation: { form: progressive, stage-samples: 9, ode: frozen, predictor: ddim, space: velocity, progressive-steps: 3 }",
+        "power of two"
+      ),
+      ("distillation: { form: progressive, stage-samples: 9, gaps: curriculum }", "is for form: discrete"),
+      ("method: distil", "fine-tune"), ("stage-share: 1", "stage-share must be"),
+      ("method: lcm\ndistillation: { guidance: 2 }", "brings its own losses"),
+      ("method: regression\nsampling: { start: 0.5 }\ndistillation: { latest: 0.5 }", "sees no noise"),
       ("sampling: { steps: [4, 2] }", "rising"), ("sampling: { steps: [] }", "rising"),
       ("sampling: { default-steps: 9 }", "among the steps"), ("sampling: { start: 0 }", "start must be above 0"),
       ("distillation: { latest: 0.5 }", "noisier times are never trained"),

@@ -1,4 +1,5 @@
 import CKernels
+import Foundation
 import Tensor
 import Testing
 
@@ -66,6 +67,70 @@ import Testing
     let y = random("y", [3, 4])
     try checkGradients(of: [x, y]) { try Tensor.sum([0.5, 2, -1], x.tensor, [3], y.tensor) }
     try checkGradients(of: [x]) { try x.tensor.silu() + x.tensor.scaled([1, 2, 3]) }
+  }
+
+  @Test("block means, and what they are")
+  func blockMeans() throws {
+    let x = random("x", [2, 4, 6, 3])
+    try checkGradients(of: [x]) { try x.tensor.reduced(by: 2) }
+    let (values, means) = (x.value.floats(), try x.value.reduced(by: 2))
+    #expect(means.shape == [2, 2, 3, 3])
+    // Sample 1, row 1, column 2, channel 0: pixels (2…3, 4…5).
+    let pixels: [(Int, Int)] = [(2, 4), (2, 5), (3, 4), (3, 5)]
+    let mean: Float = pixels.map { row, column in values[((4 + row) * 6 + column) * 3] }.reduce(0, +) / 4
+    let found: Float = means.floats()[((2 + 1) * 3 + 2) * 3]
+    #expect(abs(found - mean) < 1e-6)
+    #expect(throws: TensorError.self) { try x.value.reduced(by: 4) }
+  }
+
+  @Test(
+    "robust errors and their gradients, both sides, against the formula in doubles",
+    arguments: [ErrorMetric.pseudoHuber(width: 0.3), .pseudoHuber(width: 1e-4), .cauchy(width: 0.5)])
+  func robustError(metric: ErrorMetric) throws {
+    let (x, y, weights) = (random("x", [3, 4]), random("y", [3, 4]), [Float(1), 0.5, 2])
+    func written(_ a: [Float], _ b: [Float]) -> Double {
+      var sum = 0.0
+      for i in 0..<3 {
+        var m = 0.0
+        for k in (i * 4)..<(i * 4 + 4) {
+          let d: Double = Double(a[k]) - Double(b[k])
+          m += d * d / 4
+        }
+        let value: Double
+        switch metric {
+        case .squares: value = m
+        case .pseudoHuber(let width):
+          let c = Double(width)
+          value = (m + c * c).squareRoot() - c
+        case .cauchy(let width):
+          let c = Double(width)
+          value = log(1 + m / (2 * c * c))
+        }
+        sum += Double(weights[i]) * value / 3
+      }
+      return sum
+    }
+    let (loss, gradients) = try withGradients {
+      try x.tensor.squaredError(to: y.tensor, weights: weights, metric: metric).loss
+    }
+    let (a, b) = (x.value.floats(), y.value.floats())
+    let whole = written(a, b)
+    #expect(abs(Double(loss.scalar) - whole) < 1e-6 * max(1, whole))
+    for (parameter, isLeft) in [(x, true), (y, false)] {
+      let found = try #require(gradients[parameter]).floats()
+      for place in a.indices {
+        func at(_ h: Float) -> Double {
+          var (a, b) = (a, b)
+          if isLeft { a[place] += h } else { b[place] += h }
+          return written(a, b)
+        }
+        let numeric: Double = (at(1e-3) - at(-1e-3)) / 2e-3
+        let largest = Double(found.map(abs).max() ?? 0)
+        #expect(abs(Double(found[place]) - numeric) < 2e-3 * largest)
+      }
+    }
+    let none = try withGradients { try x.tensor.squaredError(to: x.value, metric: metric).loss }
+    #expect(none.loss.scalar == 0 && none.gradients[x]?.floats().allSatisfy { $0 == 0 } == true)
   }
 
   @Test("weighted squared error, both sides")

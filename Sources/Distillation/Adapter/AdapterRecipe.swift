@@ -2,6 +2,7 @@ public import Bundles
 public import Diffusion
 public import Networks
 internal import Registry
+internal import Tensor
 
 /// How an adapter is trained: `Plugins/TASK/recipe.yaml`.
 public struct AdapterRecipe: Codable, Sendable, Hashable {
@@ -13,12 +14,16 @@ public struct AdapterRecipe: Codable, Sendable, Hashable {
   /// The core to steer, `publisher/name@version` from the store.
   public var core = ""
   public var task = Task()
+  public var method = TrainingMethod.codi
+  /// Share of the samples that the first stage of a two-stage method gets.
+  public var stageShare = 0.5
   public var encoder = ConditionEncoderConfiguration()
   /// Learning rate of `μ` relative to the others.
   public var muRate: Float = 1
   public var data = TrainingData()
   public var training = TrainingOptions()
   public var distillation = DistillationOptions()
+  public var diagnostics = DiagnosticsOptions()
   /// How the sheets in the run folder are sampled, and what the bundle will say.
   public var sampling = Sampling()
 
@@ -70,6 +75,8 @@ public struct AdapterRecipe: Codable, Sendable, Hashable {
     if !(muRate > 0 && muRate.isFinite) { return "mu-rate must be a number above 0, found \(muRate)" }
     if let problem = training.problem { return "training: \(problem)" }
     if let problem = distillation.problem { return "distillation: \(problem)" }
+    if let problem = methodProblem { return problem }
+    if let problem = diagnostics.problem { return "diagnostics: \(problem)" }
     if let problem = sampling.problem { return "sampling: \(problem)" }
     if sampling.start < 1, encoder.conditionChannels < 3 {
       return
@@ -79,6 +86,37 @@ public struct AdapterRecipe: Codable, Sendable, Hashable {
       return "sampling.start, \(sampling.start), must not be above distillation.latest, \(distillation.latest): "
         + "noisier times are never trained"
     }
+    return nil
+  }
+
+  private var methodProblem: String? {
+    if !(stageShare > 0 && stageShare < 1) { return "stage-share must be between 0 and 1, found \(stageShare)" }
+    if !method.usesOptions {
+      // What a method brings itself would be read here and not done.
+      var plain = DistillationOptions()
+      (plain.trains, plain.times, plain.first, plain.gap) =
+        (distillation.trains, distillation.times, distillation.first, distillation.gap)
+      (plain.latest, plain.earliest, plain.targetDecay) =
+        (distillation.latest, distillation.earliest, distillation.targetDecay)
+      if plain != distillation {
+        return "method \(method.rawValue) brings its own losses: of distillation it takes trains, times, first, gap, "
+          + "latest, earliest and target-decay alone"
+      }
+    }
+    if method == .regression, sampling.start < 1 {
+      return "method regression sees no noise, so sampling.start is 1, found \(sampling.start)"
+    }
+    if distillation.form == .continuous, distillation.consistency > 0, training.precision != .f32 {
+      return
+        "distillation: form continuous takes differences that bfloat16 does not resolve: training.precision must be f32"
+    }
+    return nil
+  }
+
+  /// Why no bundle can be made of such a run, in a sentence; `nil` where one can.
+  var labOnly: String? {
+    if distillation.trains == .everything { return "distillation.trains is everything: the run has a core of its own" }
+    if !method.keepsCore { return "method \(method.rawValue) does not make an adapter for the core that it names" }
     return nil
   }
 

@@ -19,15 +19,19 @@ public import Tensor
   private let feed: CropFeed
   private var prefetcher: Prefetcher<CropBatch>?
   private let noise: NoiseStream
+  private let ranks: Ranks
 
-  /// - Parameter start: a core's weights to start from instead of random ones.
+  /// - Parameters:
+  ///   - start: a core's weights to start from instead of random ones.
+  ///   - ranks: the processes that train together.
   /// - Throws: `TrainingError` or `BundleError` before the first step for anything the recipe or the data lack.
   public init(
-    _ recipe: CoreRecipe, in folder: RunFolder, from start: StartingPoint? = nil,
+    _ recipe: CoreRecipe, in folder: RunFolder, from start: StartingPoint? = nil, ranks: Ranks = .alone,
     loading: @escaping @Sendable (Int, Int) -> Void = { _, _ in }
   ) throws {
     self.recipe = recipe
     self.folder = folder
+    self.ranks = ranks
     precision = recipe.training.precision.onThisCPU
     try folder.check(recipe.inRun) { try CoreRecipe(parsing: $0, source: $1).inRun }
     let origin = try folder.origin(of: start, samplesBefore: recipe.training.samplesBefore)
@@ -38,7 +42,7 @@ public import Tensor
     noise = NoiseStream(seed: recipe.training.seed, digest: Array("core".utf8))
     feed = try recipe.data.open(progress: loading)
     // Last, so that a run that cannot start leaves no folder behind.
-    try folder.prepare(recipe: try recipe.yaml(), origin: origin)
+    if ranks.isFirst { try folder.prepare(recipe: try recipe.yaml(), origin: origin) }
   }
 
   /// Photographs that are left out, and why.
@@ -48,16 +52,16 @@ public import Tensor
   public func run(
     threads: ThreadCount = .all, shouldStop: () -> Bool, report: (TrainingProgress) -> Void
   ) throws -> TrainingEnd {
-    let loop = TrainingLoop(folder, recipe.training, optimiser)
+    let loop = TrainingLoop(folder, recipe.training, optimiser, ranks: ranks)
     return try loop.run(threads: threads, step: step, sheet: sheet, shouldStop: shouldStop, report: report)
   }
 
   private func step(_ index: Int) throws -> TrainingLoop.Outcome {
-    let crops = prefetcher ?? Prefetcher(from: index) { [feed] in feed.batch(step: $0) }
+    let crops = prefetcher ?? Prefetcher(from: index) { [feed, ranks] in feed.batch(step: $0, ranks: ranks) }
     prefetcher = crops
     guard let batch = try crops.next() else { throw CancellationError() }
     let x = try Tensor(batch.pixels, shape: [batch.count, batch.size, batch.size, 3])
-    let draw = StepNoise(noise, step: index, like: x)
+    let draw = StepNoise(noise, step: index, like: x, ranks: ranks)
     let levels = draw.times().map(recipe.network.schedule.level(at:))
     let z = try diffuse(x, noise: draw.epsilon, to: levels)
     let target = try recipe.network.parameterisation.target(signal: x, noise: draw.epsilon, levels)

@@ -23,12 +23,14 @@ struct ConditionedFeed: Sendable {
   let noise: NoiseStream
 
   /// The batch of a step, a pure function of the step.
-  func batch(step: Int) throws -> ConditionedBatch {
-    let batch = crops.batch(step: step)
+  func batch(step: Int, ranks: Ranks = .alone) throws -> ConditionedBatch {
+    let batch = crops.batch(step: step, ranks: ranks)
     let stream = noise.derived(UInt64(step))
     let clean = Self.clean(batch)
     let small = batch.size / scale
-    let keys = (0..<batch.count).map { SampleKey(low: stream.derived(UInt64($0)).key, high: UInt64(step)) }
+    let keys = (0..<batch.count).map {
+      SampleKey(low: stream.derived(UInt64(ranks.sample($0))).key, high: UInt64(step))
+    }
     let channels = inputs.map(\.kind.channels)
     let brought = try plugin.degrade(
       clean, width: batch.size, height: batch.size, keys: keys,

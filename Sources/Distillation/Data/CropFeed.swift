@@ -125,8 +125,8 @@ public struct CropFeed: Sendable {
         + "mixture: { photographs: 0, scenes: 1, dead-leaves: 0, gradients: 0, glyph-edges: 0 } under crops.")
   }
 
-  /// The batch of a step, `step` ≥ 0.
-  public func batch(step: Int) -> CropBatch {
+  /// The batch of a step, `step` ≥ 0; of several processes' batch the part of one.
+  public func batch(step: Int, ranks: Ranks = .alone) -> CropBatch {
     precondition(step >= 0, "steps count from zero")
     // Sample numbers below are 0..<batch; the step's own choice uses a number no batch reaches.
     var random = Philox(seed: options.seed, step: step, sample: Int(UInt32.max))
@@ -142,10 +142,10 @@ public struct CropFeed: Sendable {
         if hasDepth {
           depth.withUnsafeMutableBufferPointer {
             let depth = UnsafeMutableBufferPointer(rebasing: $0[sample * area..<(sample + 1) * area])
-            draw(step: step, sample: sample, size: size, usable: usable[which], into: out, depth: depth)
+            draw(step: step, sample: ranks.sample(sample), size: size, usable: usable[which], into: out, depth: depth)
           }
         } else {
-          draw(step: step, sample: sample, size: size, usable: usable[which], into: out)
+          draw(step: step, sample: ranks.sample(sample), size: size, usable: usable[which], into: out)
         }
       }
       initialized = count * area * 3

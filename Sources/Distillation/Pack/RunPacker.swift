@@ -53,6 +53,11 @@ public struct RunPacker: Sendable {
   ) throws -> Manifest {
     let text = try recipeText()
     let recipe = try AdapterRecipe(parsing: text, source: folder.recipe.path)
+    if let problem = recipe.labOnly {
+      throw TrainingError(
+        .recipe, at: folder.recipe.path, "This is a run of the lab: \(problem).",
+        remedy: "Train the recipe with method: codi and trains: adapter to ship it.")
+    }
     let from = try origin(recipe.training)
     let encoder = ConditionEncoder(recipe.encoder, core: core.network.configuration)
     let samples = try loadAverages(into: encoder.parameters, on: core)
@@ -75,7 +80,8 @@ public struct RunPacker: Sendable {
           predictor: recipe.sampling.predictor.rawValue, start: recipe.sampling.start),
         weights: .init(sha256: "", parameters: 0),
         plugin: .init(abi: PluginLibrary.abi, toolchain: toolchain, libraries: [platform: entry]),
-        training: .init(method: "codi", samplesSeen: samples, from: from, data: try described(recipe.data)),
+        training: .init(
+          method: recipe.method.rawValue, samplesSeen: samples, from: from, data: try described(recipe.data)),
         metrics: metrics)
       return try BundleWriter.pack(manifest, files: files + (try common(text, metrics, work)), to: path)
     }

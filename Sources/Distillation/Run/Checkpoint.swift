@@ -13,10 +13,11 @@ enum Checkpoint {
   }
 
   /// Writes beside the old checkpoint and renames, so that one whole checkpoint is there at any time.
-  /// - Parameter identity: what the run depends on beside its recipe, for example the digest of its core.
+  /// - Parameters:
+  ///   - extra: further networks by name.
+  ///   - identity: what the run depends on beside its recipe, for example the digest of its core.
   static func save(
-    _ optimiser: AdamW, extra: [(name: String, tensor: Tensor)], _ progress: Progress, identity: [String: String],
-    to url: URL
+    _ optimiser: AdamW, extra: [String: [Parameter]], _ progress: Progress, identity: [String: String], to url: URL
   ) throws {
     var tensors: [(name: String, tensor: Tensor)] = []
     for entry in optimiser.entries {
@@ -25,7 +26,9 @@ enum Checkpoint {
       tensors.append(("second/\(entry.parameter.name)", entry.second))
       tensors.append(("average/\(entry.parameter.name)", entry.average))
     }
-    tensors += extra.map { ("extra/\($0.name)", $0.tensor) }
+    for (network, parameters) in extra.sorted(by: { $0.key < $1.key }) {
+      tensors += parameters.map { ("\(network)/\($0.name)", $0.value) }
+    }
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]
     var metadata = identity
@@ -38,7 +41,7 @@ enum Checkpoint {
   /// Reads a whole checkpoint into the optimiser, its parameters and `extra`.
   /// - Throws: `TrainingError` for a damaged checkpoint, or one of another network or `identity`.
   static func load(
-    into optimiser: AdamW, extra: [Parameter], identity: [String: String], from url: URL
+    into optimiser: AdamW, extra: [String: [Parameter]], identity: [String: String], from url: URL
   ) throws(TrainingError) -> Progress {
     do { return try read(into: optimiser, extra, identity, url) } catch let error as TrainingError { throw error } catch
     {
@@ -50,7 +53,7 @@ enum Checkpoint {
   }
 
   private static func read(
-    into optimiser: AdamW, _ extra: [Parameter], _ identity: [String: String], _ url: URL
+    into optimiser: AdamW, _ extra: [String: [Parameter]], _ identity: [String: String], _ url: URL
   ) throws -> Progress {
     let file = try SafetensorsFile(path: url.path)
     guard let step = file.metadata["step"].flatMap({ Int($0) }), step >= 0,
@@ -72,7 +75,7 @@ enum Checkpoint {
         state.overwrite(with: try Weights.tensor("\(kind)/\(name)", shape: shape, in: file).converted(to: .f32))
       }
     }
-    if !extra.isEmpty { try Weights.load(extra, from: file, prefix: "extra/") }
+    for (network, parameters) in extra { try Weights.load(parameters, from: file, prefix: "\(network)/") }
     optimiser.step = step
     let pending = try file.metadata["pending"].map { try JSONDecoder().decode(MetricsMean.self, from: Data($0.utf8)) }
     return Progress(step: step, samples: samples, pending: pending ?? MetricsMean())

@@ -3,7 +3,8 @@ public import Foundation
 
 /// The folder that holds everything needed to repeat, watch or resume a run.
 ///
-/// `recipe.yaml` (resolved), `start.yaml` (for a run that did not start from fresh weights), `metrics.ndjson`, `loss.svg`, `sheets/*.png`, `checkpoint.safetensors`.
+/// `recipe.yaml` (resolved), `start.yaml` (for a run that did not start from fresh weights), `metrics.ndjson`, `loss.svg`, `diagnostics.svg`, `log.txt`, `sheets/*.png`, `checkpoint.safetensors`; a folder of the
+/// same kind for an earlier stage; `core.safetensors` and `adapter.safetensors` of lab runs that change their core.
 public struct RunFolder: Sendable {
   public let url: URL
 
@@ -27,7 +28,16 @@ public struct RunFolder: Sendable {
   public var metrics: URL { url.appending(path: "metrics.ndjson") }
   public var lossCurve: URL { url.appending(path: "loss.svg") }
   public var checkpoint: URL { url.appending(path: "checkpoint.safetensors") }
+  /// What was measured while training, as curves with their limits, and what crossed one, in sentences.
+  public var diagnosticsPlot: URL { url.appending(path: "diagnostics.svg") }
+  public var log: URL { url.appending(path: "log.txt") }
+  /// Weights of a lab run whose core is no bundle's.
+  public var ownCore: URL { url.appending(path: "core.safetensors") }
+  public var ownAdapter: URL { url.appending(path: "adapter.safetensors") }
   public var hasCheckpoint: Bool { FileManager.default.fileExists(atPath: checkpoint.path) }
+
+  /// The folder of an earlier stage; this one for an empty name.
+  func below(_ name: String) -> RunFolder { name.isEmpty ? self : RunFolder(at: url.appending(path: name)) }
 
   func sheet(at samples: Int) -> URL {
     url.appending(path: "sheets").appending(path: String(format: "%09d.png", samples))

@@ -51,17 +51,16 @@ public struct TrainingBenchmark: Sendable {
       ConditionalDenoiser(
         core: core, encoder: ConditionEncoder(encoder, core: core.configuration, seed: 1), precision: precision)
     }
+    let (x, draw) = pictures(batch, size)
     let (student, target) = (denoiser(), denoiser())
+    let networks = DistillationNetworks(
+      student: { try student($0, x, $1) }, target: { try target($0, x, $1) })
     for parameter in target.encoder.parameters { parameter.isTrainable = false }
     let optimiser = AdamW(student.encoder.parameters, .init())
-    let (x, draw) = pictures(batch, size)
     let times = draw.times(from: 0.1, to: 1)
     return try measure(steps, batch, between) {
       let (_, gradients) = try withGradients {
-        try distillationLoss(
-          student: student, target: target, x: x, condition: x, epsilon: draw.epsilon, times: times, options: options,
-          consistency: 1
-        ).total
+        try distillationLoss(networks, x: x, epsilon: draw.epsilon, times: times, options: options).total
       }
       try optimiser.update(gradients, rate: 1e-4, averageDecay: 0.999)
       for (theirs, mine) in zip(target.encoder.parameters, student.encoder.parameters) {

@@ -69,6 +69,38 @@ extension Tensor {
     return out
   }
 
+  /// The mean of each `f × f` block of pixels: `[B, H, W, C] → [B, H/f, W/f, C]` float32.
+  public func reduced(by f: Int) throws(TensorError) -> Tensor {
+    let blocks = try folded(f).converted(to: .f32)
+    let c = shape[3]
+    let small = Array(blocks.shape.dropLast()) + [c]
+    var out = Tensor(uninitialised: small, .f32)
+    let (x, output, share) = (blocks.detached, out, 1 / Float(f * f))
+    let rows = out.count / max(1, c)
+    parallel(rows, cost: f * f * c) { range in
+      for row in range {
+        let (from, to) = (x.floatPointer + row * f * f * c, output.floatPointer + row * c)
+        for channel in 0..<c {
+          var sum: Float = 0
+          for place in 0..<(f * f) { sum += from[place * c + channel] }
+          to[channel] = sum * share
+        }
+      }
+    }
+    guard let tape = Tape.current, let inSlot = blocks.slot else { return out }
+    tape.record(&out) { (g: Tensor) throws(TensorError) in
+      let dx = Tensor(uninitialised: x.shape, .f32)
+      parallel(rows, cost: f * f * c) { range in
+        for row in range {
+          let (from, to) = (g.floatPointer + row * c, dx.floatPointer + row * f * f * c)
+          for place in 0..<(f * f) { for channel in 0..<c { to[place * c + channel] = from[channel] * share } }
+        }
+      }
+      try inSlot.add(dx)
+    }
+    return out
+  }
+
   /// Each `f × f` block of pixels into channels: `[B, H, W, C] → [B, H/f, W/f, f²C]`, channel `(dy·f + dx)·C + c`.
   public func folded(_ f: Int) throws(TensorError) -> Tensor {
     try require(rank: 4, "folded")

@@ -1,7 +1,7 @@
 import Adapters
 public import ArgumentParser
 import Bundles
-import Diffusion
+public import Diffusion
 import Foundation
 import Imaging
 import Metrics

@@ -36,7 +36,8 @@ struct TrainAdapter: AsyncParsableCommand {
     }
     let path = try library.map { URL(filePath: $0).absoluteURL.path } ?? Locations.taskLibrary(parsed.task.plugin)
     let (from, threads) = (from, threads)
-    let report = TrainingReport(folder, output)
+    let ranks = try await Ranks.join()
+    let report = TrainingReport(folder, output, ranks)
     let end = try await Compute.run { () throws in
       let store = Locations.store
       let core = try Core(try store.open(try store.resolve(try Reference(parsed.core))))
@@ -48,12 +49,13 @@ struct TrainAdapter: AsyncParsableCommand {
       let plugin = try TaskPlugin(library, parameters: values, seed: parsed.training.seed)
       let trainer = try AdapterTrainer(
         parsed, core: core, plugin: plugin, inputs: manifest.condition.inputs, scale: manifest.geometry.scale,
-        in: folder,
-        from: try from.map(StartingPoint.open), loading: report.loading)
+        in: folder, from: try from.map(StartingPoint.open), ranks: ranks, loading: report.loading)
       report.start(
         leftOut: trainer.brokenPhotographs, wanted: parsed.training.precision, precision: trainer.precision)
-      return try trainer.run(threads: threads, shouldStop: { Interruption.isRequested }) { report.show($0) }
+      return try trainer.run(
+        threads: threads, shouldStop: { Interruption.isRequested }, report: report.show, notice: report.notice)
     }
+    await ranks.leave()
     try report.finish(end)
   }
 }

@@ -22,14 +22,16 @@ struct TrainCore: AsyncParsableCommand {
     let recipe = try CoreRecipe(parsing: try readText(recipe), source: recipe)
     let folder = RunFolder(named: run ?? recipe.runName)
     let (from, threads) = (from, threads)
-    let report = TrainingReport(folder, output)
+    let ranks = try await Ranks.join()
+    let report = TrainingReport(folder, output, ranks)
     let end = try await Compute.run { () throws in
       let trainer = try CoreTrainer(
-        recipe, in: folder, from: try from.map(StartingPoint.open), loading: report.loading)
+        recipe, in: folder, from: try from.map(StartingPoint.open), ranks: ranks, loading: report.loading)
       report.start(
         leftOut: trainer.brokenPhotographs, wanted: recipe.training.precision, precision: trainer.precision)
       return try trainer.run(threads: threads, shouldStop: { Interruption.isRequested }) { report.show($0) }
     }
+    await ranks.leave()
     try report.finish(end)
   }
 }
