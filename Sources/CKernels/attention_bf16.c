@@ -1,9 +1,9 @@
-/* Attention on bfloat16 dot products: blocks of scores stay in cache, nothing of size queries x keys is ever in memory
- * (arXiv:2205.14135v2). Only for CPUs with AVX512-BF16; the others go through BLAS, block by block (Attention.swift).
+/* Attention on the bfloat16 dot products of AVX-512: blocks of scores stay in cache, nothing of size queries x keys is ever
+ * in memory (arXiv:2205.14135v2).
  *
  * The order of every sum depends on the numbers of keys and channels alone, so a query has the same bits in any batch and
  * with any number of threads. */
-#include "internal.h"
+#include "attention.h"
 #include "kernels_common.inl"
 
 #if defined(__x86_64__)
@@ -14,8 +14,7 @@ enum {
   LANES = 16,
   TILE = 64,   /* keys, or channels of V, that one micro kernel covers: four vectors */
   ROWS = 6,    /* queries of a micro kernel: 24 accumulators */
-  QUERIES = 48, KEYS = 128, /* of one block: 24 KiB of scores */
-  MAX_WIDTH = 256
+  QUERIES = 48, KEYS = 128 /* of one block: 24 KiB of scores */
 };
 #define PAD_SCORE -1e30f /* of keys that are not there: exp is 0, and no NaN on the way */
 
@@ -123,7 +122,7 @@ static ck_int rounded(ck_int n, ck_int to) { return (n + to - 1) / to * to; }
 
 static void attend(const uint16_t *q, ck_int q_stride, const uint16_t *k, const uint16_t *v, ck_int keys, float scale,
                    uint16_t *out, ck_int out_stride, ck_int rows, ck_int width) {
-  float scores[QUERIES * KEYS], sums[QUERIES * MAX_WIDTH], most[QUERIES], total[QUERIES], fade[QUERIES];
+  float scores[QUERIES * KEYS], sums[QUERIES * CK_ATTENTION_MAX_WIDTH], most[QUERIES], total[QUERIES], fade[QUERIES];
   uint16_t weights[QUERIES * KEYS];
   const ck_int padded_keys = rounded(keys, TILE), padded_width = rounded(width, LANES);
   memset(sums, 0, (size_t)(rows * padded_width) * sizeof *sums);
@@ -173,35 +172,19 @@ static void pack(const uint16_t *k, const uint16_t *v, ck_int stride, ck_int key
       }
   }
 }
-#pragma clang attribute pop
 
-int32_t ck_has_attention(ck_int width) {
-  return ck_has_bf16() && ck_isa_level() == 2 && width > 0 && width % 2 == 0 && width <= MAX_WIDTH;
-}
-
-size_t ck_attention_packed_bytes(ck_int keys, ck_int width) {
+static size_t packed_bytes(ck_int keys, ck_int width) {
   return (size_t)(rounded(keys, TILE) * (width + rounded(width, LANES))) * sizeof(uint16_t);
 }
 
-void ck_attention_pack(const void *k, const void *v, ck_int stride, ck_int keys, ck_int width, void *packed) {
-  pack(k, v, stride, keys, width, packed);
-}
-
-ck_int ck_attention_block(void) { return QUERIES; }
-
-void ck_attention(const void *q, ck_int q_stride, const void *packed, ck_int keys, float scale, void *out,
-                  ck_int out_stride, ck_int queries, ck_int width) {
-  const uint16_t *k = packed, *v = k + rounded(keys, TILE) * width, *from = q;
-  uint16_t *to = out;
+static void attention(const uint16_t *q, ck_int q_stride, const uint16_t *packed, ck_int keys, float scale, uint16_t *out,
+                      ck_int out_stride, ck_int queries, ck_int width) {
+  const uint16_t *v = packed + rounded(keys, TILE) * width;
   for (ck_int r = 0; r < queries; r += QUERIES)
-    attend(from + r * q_stride, q_stride, k, v, keys, scale * 1.44269504088896341f, to + r * out_stride, out_stride,
+    attend(q + r * q_stride, q_stride, packed, v, keys, scale, out + r * out_stride, out_stride,
            queries - r < QUERIES ? queries - r : QUERIES, width);
 }
-#else
-int32_t ck_has_attention(ck_int width) { return 0; }
-size_t ck_attention_packed_bytes(ck_int keys, ck_int width) { return 0; }
-void ck_attention_pack(const void *k, const void *v, ck_int stride, ck_int keys, ck_int width, void *packed) {}
-ck_int ck_attention_block(void) { return 1; }
-void ck_attention(const void *q, ck_int q_stride, const void *packed, ck_int keys, float scale, void *out,
-                  ck_int out_stride, ck_int queries, ck_int width) {}
+#pragma clang attribute pop
+
+const ck_attention_kernels ck_attention_bf16 = {QUERIES, packed_bytes, pack, attention};
 #endif

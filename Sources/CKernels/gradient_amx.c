@@ -10,30 +10,9 @@
 #include "internal.h"
 
 #if defined(__x86_64__) && defined(__linux__)
-#include <cpuid.h>
 #include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 enum { GROUP = 2048, PAIR_BYTES = 128 };
-
-/* Whether this process may use tiles: asks the kernel once. */
-static int tiles_allowed(void) {
-  static int known; /* 0 not asked, 1 no, 2 yes */
-  int k = __atomic_load_n(&known, __ATOMIC_RELAXED);
-  if (!k) {
-    unsigned a, b, c, d;
-    k = 1;
-    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1) && (d >> 24 & 1)) {
-      unsigned low, high;
-      __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-      /* ARCH_REQ_XCOMP_PERM for tile data */
-      if ((low >> 17 & 3) == 3 && syscall(SYS_arch_prctl, 0x1023, 18) == 0) k = 2;
-    }
-    __atomic_store_n(&known, k, __ATOMIC_RELAXED);
-  }
-  return k == 2;
-}
 
 #pragma clang attribute push(__attribute__((target("arch=x86-64-v4,avx512bf16,amx-tile,amx-bf16,no-prefer-256-bit"))), apply_to = function)
 
@@ -44,7 +23,7 @@ static ck_int least(ck_int a, ck_int b) { return a < b ? a : b; }
 static ck_int step_of(const ck_gradient *p) { return p->out_height * p->out_width >= 32 ? 32 : 16; }
 
 int32_t ck_has_weight_gradient(const ck_gradient *p) {
-  if (!ck_has_bf16() || ck_isa_level() != 2 || !tiles_allowed()) return 0;
+  if (ck_isa_level() < CK_ISA_AMX) return 0;
   const ck_int step = step_of(p), w = p->out_width;
   if (p->stride < 1 || p->stride > 2 || p->kernel > 3 || p->batch < 1 || p->in > 2048 || p->out > 2048) return 0;
   return w % step == 0 || (w > 0 && w % 2 == 0 && step % w == 0 && p->out_height % (step / w) == 0);

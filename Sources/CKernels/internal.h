@@ -14,7 +14,7 @@ typedef struct ck_table {
 #undef CK_KERNEL
 } ck_table;
 
-/* 0 base, 1 x86-64-v3, 2 x86-64-v4: what is in use. */
+/* A CK_ISA_…: what is in use. */
 int32_t ck_isa_level(void);
 
 extern const ck_table ck_table_base;

@@ -3,12 +3,13 @@ import Foundation
 import TestSupport
 import Testing
 
+private let mpirun = ["/usr/bin/mpirun", "/usr/local/bin/mpirun"].first {
+  FileManager.default.isExecutableFile(atPath: $0)
+}
+
 /// Data-parallel training with the program under `mpirun`.
-@Suite("Training under mpirun", .serialized, .enabled(if: MPITests.mpirun != nil, "no mpirun on this machine"))
+@Suite("Training under mpirun", .serialized, .enabled(if: mpirun != nil, "no mpirun on this machine"))
 struct MPITests {
-  static let mpirun = ["/usr/bin/mpirun", "/usr/local/bin/mpirun"].first {
-    FileManager.default.isExecutableFile(atPath: $0)
-  }
   /// Open MPI refuses root and more processes than cores unless told.
   private let environment = [
     "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_rmaps_base_oversubscribe": "1",
@@ -33,7 +34,7 @@ struct MPITests {
   ) throws -> Workshop.Outcome {
     try shop.run(
       ["-n", "\(processes)", Toy.products.appending(path: "codi").path] + arguments, environment,
-      program: Self.mpirun, meanwhile: meanwhile)
+      program: mpirun, meanwhile: meanwhile)
   }
 
   @Test("two processes make the step of one with the doubled batch, to 1e-5 of the largest gradient of a tensor")

@@ -1,3 +1,4 @@
+import Adapters
 import Bundles
 import Foundation
 import Imaging

@@ -41,7 +41,8 @@ import Testing
   @Test("training pairs are the fourth channel of the clean pictures, of 8 or 16 bits", arguments: ["white", "black"])
   func pairs(near: String) throws {
     let count = 40
-    let clean = (0..<count * 16 * 16 * 4).map { Float($0 % 4 == 3 ? $0 * 37 % 1001 : 777) / 1000 }
+    let values = 0..<(count * 16 * 16 * 4)
+    let clean: [Float] = values.map { (i: Int) -> Float in Float(i % 4 == 3 ? i * 37 % 1001 : 777) / 1000 }
     let made = try Self.plugin(["near": .text(near)]).degrade(
       clean, width: 16, height: 16, keys: (0..<count).map { SampleKey(low: 1, high: UInt64($0)) },
       inputs: [(16, 16, 1)])[0]

@@ -42,7 +42,9 @@ import Testing
     let flat = try drawn([Float](repeating: 0.4, count: 3072), 1, key: UInt64(key))
     #expect(flat.allSatisfy { $0 == 1 })
     let made = try drawn(step, 1, key: UInt64(key))
-    let ink = (0..<32).map { column in (0..<32).reduce(0) { $0 + 1 - made[$1 * 32 + column] } }
+    let ink: [Float] = (0..<32).map { column in
+      (0..<32).reduce(Float(0)) { (sum: Float, row: Int) -> Float in sum + 1 - made[row * 32 + column] }
+    }
     #expect(ink[16...].allSatisfy { $0 == 0 }, "\(ink)")
     #expect(ink[..<10].allSatisfy { $0 == 0 } && ink[12..<16].contains { $0 > 8 }, "\(ink)")
   }
@@ -50,9 +52,11 @@ import Testing
   @Test("a border between colours of one brightness has a line")
   func colours() throws {
     // 0.299 · 0.587 + 0.587 · 0.1 and 0.299 · 0.1 + 0.587 · 0.348 are nearly one luma.
-    let clean = (0..<1024).flatMap { $0 % 32 < 16 ? [Float(0.587), 0.1, 0.1] : [0.1, 0.348, 0.1] }
+    let (left, right): ([Float], [Float]) = ([0.587, 0.1, 0.1], [0.1, 0.348, 0.1])
+    let clean: [Float] = (0..<1024).flatMap { (i: Int) -> [Float] in i % 32 < 16 ? left : right }
     let made = try drawn(clean, 0)
-    #expect((12..<20).contains { made[5 * 32 + $0] < 0.5 })
+    let row = made[5 * 32 + 12..<5 * 32 + 20]
+    #expect(row.contains { $0 < 0.5 })
   }
 
   @Test("drawings for training are functions of key and picture, differ by key, and have 8 bits")
@@ -72,11 +76,12 @@ import Testing
       return try Self.plugin(["lines": .text(lines)]).prepare([input], region: input.region, channels: 1).values
     }
     // Values that are exact in float32, so that the two ways round alike.
-    let drawing = (0..<1024).map { Float($0 % 32 == 9 ? 0.25 : $0 / 32 == 4 ? 0.5 : 1) }
+    let drawing: [Float] = (0..<1024).map { (i: Int) -> Float in i % 32 == 9 ? 0.25 : i / 32 == 4 ? 0.5 : 1 }
     let negative = drawing.map { 1 - $0 }
     let made = try condition(drawing)
     #expect(made == (try condition(negative)))
-    #expect(made == (try condition(drawing, "dark")) && made == (try condition(negative, "light")))
+    #expect(try condition(drawing, "dark") == made)
+    #expect(try condition(negative, "light") == made)
     // The darkest line is full ink, one of two thirds of its strength has as much.
     #expect(made[9] == 1 && abs(made[4 * 32] - 2.0 / 3) < 1e-6 && made[0] == 0)
     #expect(try zip(condition(drawing, "light"), made).allSatisfy { abs($0 + $1 - 1) < 1e-6 })
@@ -91,7 +96,8 @@ import Testing
       let input = try PictureRegion(made, width: 32, height: 32, channels: 1)
       let ink = try Self.plugin(["lines": .text(lines)]).prepare([input], region: input.region, channels: 1).values
       let most = made.map { lines == "dark" ? 1 - $0 : $0 }.max() ?? 0
-      #expect(zip(ink, made).allSatisfy { abs($0 * most - (lines == "dark" ? 1 - $1 : $1)) < 1e-5 })
+      let wanted: [Float] = made.map { lines == "dark" ? 1 - $0 : $0 }
+      #expect(zip(ink, wanted).allSatisfy { abs($0 * most - $1) < 1e-5 })
     }
   }
 }

@@ -6,7 +6,7 @@ import Testing
 @Suite("Attention") @Compute struct AttentionTests {
   /// Queries, keys and the channels of a head: blocks and tiles of the kernels are cut in the middle, and exactly filled.
   nonisolated static let shapes: [(queries: Int, keys: Int, width: Int)] = [
-    (1, 1, 2), (5, 3, 8), (48, 64, 16), (50, 77, 40), (131, 200, 160), (97, 129, 6),
+    (1, 1, 2), (5, 3, 8), (48, 64, 16), (50, 77, 40), (131, 200, 160), (97, 129, 6), (65, 300, 80), (33, 160, 512),
   ]
 
   /// The scalar reference on what `x` and `y` hold, heads side by side.
@@ -30,8 +30,18 @@ import Testing
     return out
   }
 
-  @Test("to a context agrees with the scalar reference", arguments: shapes, [(DType.f32, Float(1e-5)), (.bf16, 2e-2)])
-  func context(shape: (queries: Int, keys: Int, width: Int), precision: (type: DType, tolerance: Float)) throws {
+  /// What each set of kernels computes with; a CPU that lacks one uses the next lower.
+  nonisolated static let kernels: [(type: DType, isa: Int32, tolerance: Float)] = [
+    (.f32, Int32(CK_ISA_AMX), 1e-5), (.bf16, Int32(CK_ISA_AMX), 1e-2), (.bf16, Int32(CK_ISA_BF16), 1e-2),
+    (.bf16, Int32(CK_ISA_V4), 1e-2),
+  ]
+
+  @Test("to a context agrees with the scalar reference", arguments: shapes, kernels)
+  func context(
+    shape: (queries: Int, keys: Int, width: Int), precision: (type: DType, isa: Int32, tolerance: Float)
+  ) throws {
+    ck_limit_isa(precision.isa)
+    defer { ck_limit_isa(Int32(CK_ISA_AMX)) }
     let heads = 3
     let x = random("x", [2, shape.queries, heads * shape.width], scale: 2).value.converted(to: precision.type)
     let y = random("y", [2, shape.keys, 2 * heads * shape.width]).value.converted(to: precision.type)
@@ -60,6 +70,22 @@ import Testing
     #expect(found.floats() == (try channels(0, c).attending(to: try channels(c, 2 * c), heads: heads)).floats())
   }
 
+  @Test("weights stay in range where scores grow from key to key", arguments: kernels.dropFirst())
+  func growing(precision: (type: DType, isa: Int32, tolerance: Float)) throws {
+    ck_limit_isa(precision.isa)
+    defer { ck_limit_isa(Int32(CK_ISA_AMX)) }
+    let (keys, d) = (200, 2)
+    let q = try Tensor([Float](repeating: 1, count: 40 * d), shape: [1, 40, d]).converted(to: .bf16)
+    // Key i has the score √2 i and the value i: what is found is nearly the last, and every block overtakes the one before.
+    let y = (0..<keys).flatMap { (i: Int) -> [Float] in [Float(i), Float(i), Float(i), 1] }
+    let found = try q.attending(to: try Tensor(y, shape: [1, keys, 2 * d]).converted(to: .bf16), heads: 1).floats()
+    let weights = (0..<keys).map { exp(Double(2).squareRoot() * Double($0 - keys + 1)) }
+    let mean = zip(weights, 0..<keys).map { $0 * Double($1) }.reduce(0, +) / weights.reduce(0, +)
+    for i in 0..<40 {
+      #expect(abs(Double(found[i * d]) - mean) < 1 && abs(found[i * d + 1] - 1) < 1e-2)
+    }
+  }
+
   @Test("scores far apart neither overflow nor vanish", arguments: DType.allCases)
   func extremes(dtype: DType) throws {
     let q = try Tensor([Float](repeating: 100, count: 4), shape: [1, 1, 4]).converted(to: dtype)
@@ -79,9 +105,11 @@ import Testing
     try checkGradients(of: [long], tolerance: 2e-2, step: 5e-2) { try long.tensor.selfAttention(heads: 1) }
   }
 
-  @Test("a sample has the same bits alone and in a batch, with one thread and with all", arguments: DType.allCases)
-  func bits(dtype: DType) throws {
-    let x = random("x", [3, 150, 3 * 64]).value.converted(to: dtype)
+  @Test("a sample has the same bits alone and in a batch, with one thread and with all", arguments: kernels)
+  func bits(precision: (type: DType, isa: Int32, tolerance: Float)) throws {
+    ck_limit_isa(precision.isa)
+    defer { ck_limit_isa(Int32(CK_ISA_AMX)) }
+    let x = random("x", [3, 150, 3 * 64]).value.converted(to: precision.type)
     let all = try x.selfAttention(heads: 4)
     let threads = Compute.threads
     Compute.threads = 1
@@ -96,7 +124,7 @@ import Testing
     let x = random("x", [1, 90, 3 * 16]).value.converted(to: .bf16)
     let best = try x.selfAttention(heads: 2).floats()
     ck_limit_isa(level)
-    defer { ck_limit_isa(2) }
+    defer { ck_limit_isa(Int32(CK_ISA_AMX)) }
     #expect(largestDifference(try x.selfAttention(heads: 2).floats(), best) < 2e-2)
   }
 

@@ -89,7 +89,7 @@ import Testing
     }
     let best = try body()
     ck_limit_isa(level)
-    defer { ck_limit_isa(2) }
+    defer { ck_limit_isa(Int32(CK_ISA_AMX)) }
     for (a, b) in zip(try body(), best) { #expect(largestDifference(a, b) < (dtype == .f32 ? 1e-5 : 0.04)) }
   }
 

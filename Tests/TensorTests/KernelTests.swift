@@ -18,7 +18,7 @@ private func closeEnough(_ a: [Float], _ b: [Float], _ tolerance: Float) -> Bool
 
   private func at<R>(_ level: Int32, _ body: () throws -> R) rethrows -> R {
     ck_limit_isa(level)
-    defer { ck_limit_isa(2) }
+    defer { ck_limit_isa(Int32(CK_ISA_AMX)) }
     return try body()
   }
 

@@ -43,10 +43,11 @@ size_t ck_weight_gradient_bytes(const ck_gradient *p);
 void ck_weight_gradient_part(const ck_gradient *p, const void *x, const void *dout, ck_int part, void *scratch);
 void ck_weight_gradient_finish(const ck_gradient *p, const void *scratch, float *dw, float *db, ck_int first, ck_int last);
 
-/* Instruction set in use: "base", "x86-64-v3" or "x86-64-v4". `limit` lowers it (0 base, 1 v3, 2 v4) for tests and for
- * CODI_MAX_ISA; call before any kernel. */
+/* Instruction sets, each with those before it: AVX2, AVX-512, its bfloat16 dot products, AMX tiles of bfloat16. */
+enum { CK_ISA_BASE = 0, CK_ISA_V3 = 1, CK_ISA_V4 = 2, CK_ISA_BF16 = 3, CK_ISA_AMX = 4 };
+/* Name of the one in use. ck_limit_isa, and CODI_MAX_ISA by number, lower it for tests; call before any kernel. */
 const char *ck_isa_name(void);
-/* 1 when the CPU has bfloat16 dot products. */
-int32_t ck_has_bf16(void);
 void ck_limit_isa(int32_t limit);
+/* 1 when kernels use bfloat16 dot products. */
+int32_t ck_has_bf16(void);
 #endif
