@@ -47,7 +47,9 @@ public enum FeatureDistance: String, Sendable, CaseIterable {
       }
       return try distance(draw(n, 0), draw(m, n))
     }
-    return ResampledDistance(value: try distance(Array(0..<n), Array(0..<m)), n: n, m: m, drawn: drawn)
+    // One picture drawn again and again has no pairs, so no distance: such draws, met with few pictures, do not count.
+    return ResampledDistance(
+      value: try distance(Array(0..<n), Array(0..<m)), n: n, m: m, drawn: drawn.filter(\.isFinite))
   }
 
   /// The distance of any choice of rows of `x` from any of `y`.

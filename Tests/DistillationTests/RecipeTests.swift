@@ -53,7 +53,7 @@ import Testing
   @Test(
     "what cannot work is refused when the recipe is read, with the reason",
     arguments: [
-      ("trainig: { samples: 5 }", "training"), ("distillation: { gaps: 0.1 }", "gap"),
+      ("trainig: { samples: 5 }", "training"), ("distillation: { gaps: 0.1 }", "fixed, curriculum"),
       ("distillation: { predictor: euler }", "ddim"), ("distillation: { gap: 0 }", "gap must be between 0 and 1"),
       ("distillation: { gap: 1.5 }", "found 1.5"), ("distillation: { gap: .nan }", "gap"),
       ("distillation: { gap: 0.2, latest: 0.2 }", "latest must be above 0.2"),

@@ -99,7 +99,7 @@ class Graph:
                 mine = self.encode(self.adapter, inputs, own)
             blended = []
             for place, (h, a) in enumerate(zip(theirs, mine)):
-                mu = self.adapter[f"mu.{place}"].to(self.dtype).reshape(1, -1, 1, 1)
+                mu = self.adapter[f"mu.{place}"].to(h.dtype).reshape(1, -1, 1, 1)
                 blended.append(torch.lerp(h, a, mu.expand_as(h)))
             v = self.decode(blended, time_).float()
             signal, eps = alpha[i] * z - sigma[i] * v, sigma[i] * z + alpha[i] * v

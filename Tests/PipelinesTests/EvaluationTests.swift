@@ -59,7 +59,7 @@ import Testing
       let pictures = (0..<6).map { Bitmap(Pictures.make(.photo, width: 48, height: 40, seed: UInt32($0 + 1))) }
       var evaluation = Evaluation(suite, instruments, reference: Array(pictures.suffix(3)))
       (evaluation.seeds, evaluation.shown) = (seeds, 2)
-      let methods = [1, 2, 4].map { EvaluationMethod("\($0) steps", steps: $0) }
+      let methods = [1, 2, 4].map { (count: Int) in EvaluationMethod("\(count) steps", steps: count) }
       return try evaluation.run(
         pictures: 3,
         pair: { try suite.pair(CleanPicture(name: "p\($0)", bitmap: pictures[$0]), number: $0, plugin: plugin) },
