@@ -1,7 +1,7 @@
 #!/bin/sh
 # Downloads one large blob from Debian's docker-registry on this machine, in turns with curl and with codi, which
-# verifies the digest. Prints both throughputs (of codi from its start until the last byte was there), how much longer
-# verifying took after that, and the median ratio. Needs docker-registry, curl, a built program, and about three times
+# verifies the digest. Prints both throughputs (of codi from its start until the last byte was there), their ratio, that
+# without the start of codi, how much longer verifying took after that, and the medians. Needs docker-registry, curl, a built program, and about three times
 # SIZE of free space; what it prints means something on an idle machine only.
 #
 #   Tests/Peers/registry_download.sh [PROGRAM] [MEBIBYTES] [ROUNDS]
@@ -32,7 +32,7 @@ curl -sf -X PUT -H 'Content-Type: application/octet-stream' -T "$work/blob" "$pl
 rm "$work/blob"
 
 now() { date +%s.%N; }
-printf 'round  curl MB/s  codi MB/s  ratio  then verified in\n'
+printf 'round  curl MB/s  codi MB/s  ratio  receiving  then verified in\n'
 for round in $(seq "$rounds"); do
   # What earlier rounds wrote is not to be written to the disk meanwhile.
   sync
@@ -46,10 +46,10 @@ for round in $(seq "$rounds"); do
     "oci://127.0.0.1:$port" demo/blob "$digest" "$size" "$work/codi")
   d=$(now)
   rm "$work/codi"
-  verify=$(echo "$said" | sed -n 's/.*"verify-seconds":\([0-9.e-]*\).*/\1/p')
-  echo "$round $a $b $c $d $size $verify" | awk '{ x = $6 / ($3 - $2) / 1e6; y = $6 / ($5 - $4 - $7) / 1e6;
-    printf "%5d  %9.0f  %9.0f  %5.2f  %.2f s\n", $1, x, y, y / x, $7 }' | tee -a "$work/rounds"
+  seconds() { echo "$said" | sed -n "s/.*\"$1-seconds\":\([0-9.e-]*\).*/\1/p"; }
+  echo "$round $a $b $c $d $size $(seconds receive) $(seconds verify)" | awk '{
+    x = $6 / ($3 - $2) / 1e6; y = $6 / ($5 - $4 - $8) / 1e6; z = $6 / $7 / 1e6;
+    printf "%5d  %9.0f  %9.0f  %5.2f  %9.2f  %.2f s\n", $1, x, y, y / x, z / x, $8 }' | tee -a "$work/rounds"
 done
-sort -n -k4 "$work/rounds" | awk '{ r[NR] = $4 }
-  END { printf "median ratio %.2f\n", NR % 2 ? r[(NR + 1) / 2] : (r[NR / 2] + r[NR / 2 + 1]) / 2 }'
-sort -n -k5 "$work/rounds" | awk '{ v[NR] = $5 } END { printf "median of verifying afterwards %.2f s\n", v[int((NR + 1) / 2)] }'
+median() { sort -n -k"$1" "$work/rounds" | awk -v k="$1" '{ v[NR] = $k } END { print v[int((NR + 1) / 2)] }'; }
+echo "medians: ratio $(median 4), of receiving alone $(median 5), verified $(median 6) s later"
