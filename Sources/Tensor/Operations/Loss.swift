@@ -79,8 +79,15 @@ extension Tensor {
           (weights.count == 1 ? weights[0] : weights[$0]) * factor * Float(metric.slope(Double(squares[$0])))
         }
       let down = up.map { -$0 }
-      try xSlot?.add(try Tensor.sum(up, a, down, b))
-      try ySlot?.add(try Tensor.sum(down, a, up, b))
+      if metric == .squares {
+        try xSlot?.add(try Tensor.sum(up, a, down, b))
+        try ySlot?.add(try Tensor.sum(down, a, up, b))
+        return
+      }
+      // The difference first: a steep metric would make something of what is rounded off between equal pictures.
+      let (d, zeros) = (try a - b, up.map { _ in Float(0) })
+      try xSlot?.add(try Tensor.sum(up, d, zeros, d))
+      try ySlot?.add(try Tensor.sum(down, d, zeros, d))
     }
     return (loss, each)
   }
