@@ -79,8 +79,8 @@ package final class NetworkQueue: Sendable {
       var seconds = 0.0
       let made = try timed(&seconds) {
         try converter.convert(
-          picture, with: Array(pictures.dropFirst()), digest: digest, progress: { done, all in progress(Double(done) / Double(max(1, all))) },
-          shouldStop: shouldStop)
+          picture, with: Array(pictures.dropFirst()), digest: digest,
+          progress: { done, all in progress(Double(done) / Double(max(1, all))) }, shouldStop: shouldStop)
       }
       return (made, seconds)
     }
