@@ -312,13 +312,15 @@ extension Job {
     }
   }
 
-  /// SHA-256 of a file.
+  /// SHA-256 of a file, as long as it is when the reading begins: one that grows meanwhile has an end, too.
   private static func digest(of path: String, _ shouldStop: () -> Bool) throws -> [UInt8] {
     var hash = SHA256()
+    var left = Stamp(of: path)?.size ?? 0
     let file = try FileHandle(forReadingFrom: URL(filePath: path))
-    while let part = try file.read(upToCount: 1 << 20), !part.isEmpty {
+    while left > 0, let part = try file.read(upToCount: min(Int(left), 1 << 20)), !part.isEmpty {
       if shouldStop() { throw CancellationError() }
       hash.update(part)
+      left -= numericCast(part.count)
     }
     return hash.digest()
   }

@@ -72,7 +72,7 @@ enum Toy {
     _ recipe: AdapterRecipe, on core: Core, in folder: RunFolder, stopAfter: Int? = nil
   ) throws -> TrainingEnd {
     let trainer = try trainer(recipe, on: core, in: folder)
-    return try run(stopAfter, { _ in }) { try trainer.run(threads: $0, shouldStop: $1, report: $2) }
+    return try run(stopAfter, { _ in }, { try trainer.run(threads: $0, shouldStop: $1, report: $2) })
   }
 
   @Compute static func trainer(_ recipe: AdapterRecipe, on core: Core, in folder: RunFolder) throws -> AdapterTrainer {
