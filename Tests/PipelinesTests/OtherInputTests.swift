@@ -36,7 +36,8 @@ import Testing
   func known(region: Int) throws {
     let (image, mask) = (Pictures.make(.photo, width: 150, height: 90), mask(150, 90))
     let converter = try converter("Inpainting", region: region)
-    #expect(try converter.plan(width: 150, height: 90).count == (region == 64 ? 15 : 1))
+    let regions = try converter.plan(width: 150, height: 90).count
+    #expect((regions > 1) == (region == 64), "\(regions) regions")
     let made = try converter.convert(image, with: [mask], digest: [1])
     #expect(made.width == 150 && made.height == 90)
     var changed = 0
