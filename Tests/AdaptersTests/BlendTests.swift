@@ -71,7 +71,9 @@ typealias Blend = ConditionEncoderConfiguration.Blend
     }
   }
 
-  @Test("h = (1 − μ) h_core + μ h_adapter at every skip and in the middle", .disabled("skips are blended where they are joined now"), arguments: Sees.allCases)
+  @Test(
+    "h = (1 − μ) h_core + μ h_adapter at every skip and in the middle",
+    .disabled("seen to fail since skips are joined; why is open"), arguments: Sees.allCases)
   func blend(sees: Sees) throws {
     let core = try randomCore()
     let encoder = encoder(sees, .channel, core: core)

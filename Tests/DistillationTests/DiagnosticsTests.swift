@@ -71,7 +71,9 @@ import Testing
     #expect(run.plot.hasPrefix("<svg") && run.plot.contains("<polyline"))
   }
 
-  @Test("collapse: guidance alone, sampled in one step, says the mean whatever the seed", .disabled("the threshold is untried: it was seen not to fire"))
+  @Test(
+    "collapse: guidance alone, sampled in one step, says the mean whatever the seed",
+    .disabled("the threshold is untried: it was seen not to fire"))
   func collapse() throws {
     var recipe = recipe()
     (recipe.distillation.guidance, recipe.distillation.velocity, recipe.distillation.consistency) = (1, 0, 0)
